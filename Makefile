@@ -1,0 +1,42 @@
+# How do I ...? Plain `make` lists the answers.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install demo test lint types check bench build clean
+
+help:  ## Show this list.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+install: $(VENV)/ready  ## Make a virtual environment with everything that developing needs.
+
+$(VENV)/ready: setup.cfg
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/ready  ## Show real calls over real HTTP: answered, streamed, retried, failed over, refused.
+	$(BIN)/llmkit demo
+
+test: $(VENV)/ready  ## Run the tests.
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/ready  ## Check style and formatting.
+	$(BIN)/ruff check --config .ci/ruff.toml .
+	$(BIN)/ruff format --config .ci/ruff.toml --check .
+
+types: $(VENV)/ready  ## Check types, strictly.
+	$(BIN)/mypy
+
+check: lint types test  ## Everything that CI demands, in CI's order.
+
+bench: $(VENV)/ready  ## Measure speed against requests, aiohttp and the openai package, and compare with the baseline.
+	$(BIN)/python -m benchmarks
+
+build: $(VENV)/ready  ## Build the wheel and the source distribution into dist/.
+	$(BIN)/python -m build
+
+clean:  ## Remove what was made here.
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,126 @@
+"""
+One typed call to any language model.
+
+The names below are loaded when they are first used: importing llmkit costs next to nothing, opens no socket, starts no thread and
+reads no file.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from llmkit.client import Client as Client
+    from llmkit.client import CompletionStream as CompletionStream
+    from llmkit.errors import AllProvidersFailedError as AllProvidersFailedError
+    from llmkit.errors import AuthenticationError as AuthenticationError
+    from llmkit.errors import BudgetExceededError as BudgetExceededError
+    from llmkit.errors import CircuitOpenError as CircuitOpenError
+    from llmkit.errors import ConfigurationError as ConfigurationError
+    from llmkit.errors import ContentFilterError as ContentFilterError
+    from llmkit.errors import ContextWindowExceededError as ContextWindowExceededError
+    from llmkit.errors import DeadlineExceededError as DeadlineExceededError
+    from llmkit.errors import ErrorCategory as ErrorCategory
+    from llmkit.errors import InternalError as InternalError
+    from llmkit.errors import InvalidRequestError as InvalidRequestError
+    from llmkit.errors import LLMKitError as LLMKitError
+    from llmkit.errors import MalformedResponseError as MalformedResponseError
+    from llmkit.errors import ModelNotFoundError as ModelNotFoundError
+    from llmkit.errors import NetworkError as NetworkError
+    from llmkit.errors import NoAvailableKeyError as NoAvailableKeyError
+    from llmkit.errors import OverloadedError as OverloadedError
+    from llmkit.errors import PermissionDeniedError as PermissionDeniedError
+    from llmkit.errors import ProviderError as ProviderError
+    from llmkit.errors import QuotaExceededError as QuotaExceededError
+    from llmkit.errors import RateLimitError as RateLimitError
+    from llmkit.errors import RateLimitTimeoutError as RateLimitTimeoutError
+    from llmkit.errors import RequestTimeoutError as RequestTimeoutError
+    from llmkit.errors import StreamInterruptedError as StreamInterruptedError
+    from llmkit.errors import StructuredOutputError as StructuredOutputError
+    from llmkit.errors import ToolExecutionError as ToolExecutionError
+    from llmkit.errors import ToolLoopLimitError as ToolLoopLimitError
+    from llmkit.errors import UnsupportedParameterError as UnsupportedParameterError
+    from llmkit.models.content import Audio as Audio
+    from llmkit.models.content import Document as Document
+    from llmkit.models.content import Image as Image
+    from llmkit.models.content import Message as Message
+    from llmkit.models.content import Native as Native
+    from llmkit.models.content import Text as Text
+    from llmkit.models.content import Thinking as Thinking
+    from llmkit.models.content import ToolCall as ToolCall
+    from llmkit.models.content import ToolResult as ToolResult
+    from llmkit.models.content import assistant as assistant
+    from llmkit.models.content import system as system
+    from llmkit.models.content import tool_result as tool_result
+    from llmkit.models.content import user as user
+    from llmkit.models.info import Explanation as Explanation
+    from llmkit.models.info import HealthReport as HealthReport
+    from llmkit.models.info import ModelInfo as ModelInfo
+    from llmkit.models.ledger import Attempt as Attempt
+    from llmkit.models.request import CompletionRequest as CompletionRequest
+    from llmkit.models.response import CompletionChunk as CompletionChunk
+    from llmkit.models.response import CompletionResponse as CompletionResponse
+    from llmkit.models.response import FinishReason as FinishReason
+    from llmkit.models.response import ToolCallDelta as ToolCallDelta
+    from llmkit.models.usage import Usage as Usage
+    from llmkit.providers import Provider as Provider
+    from llmkit.providers import register_provider as register_provider
+    from llmkit.resilience.breaker import CircuitBreaker as CircuitBreaker
+    from llmkit.resilience.breaker import CircuitBreakerConfig as CircuitBreakerConfig
+    from llmkit.resilience.breaker import CircuitState as CircuitState
+    from llmkit.resilience.deadline import deadline as deadline
+    from llmkit.resilience.keys import APIKeyPool as APIKeyPool
+    from llmkit.resilience.retry import RetryConfig as RetryConfig
+    from llmkit.tools import Tool as Tool
+    from llmkit.tools import tool as tool
+    from llmkit.transport.base import AsyncTransport as AsyncTransport
+    from llmkit.transport.base import HttpRequest as HttpRequest
+    from llmkit.transport.base import HttpResponse as HttpResponse
+    from llmkit.transport.base import Timeout as Timeout
+    from llmkit.transport.base import Transport as Transport
+    from llmkit.transport.base import TransportError as TransportError
+
+_HOMES = {
+    "llmkit.client": "Client CompletionStream",
+    "llmkit.errors": (
+        "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "
+        "ContextWindowExceededError DeadlineExceededError ErrorCategory InternalError InvalidRequestError LLMKitError "
+        "MalformedResponseError ModelNotFoundError NetworkError NoAvailableKeyError OverloadedError PermissionDeniedError "
+        "ProviderError QuotaExceededError RateLimitError RateLimitTimeoutError RequestTimeoutError StreamInterruptedError "
+        "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
+    ),
+    "llmkit.models.content": (
+        "Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"
+    ),
+    "llmkit.models.info": "Explanation HealthReport ModelInfo",
+    "llmkit.models.ledger": "Attempt",
+    "llmkit.models.request": "CompletionRequest",
+    "llmkit.models.response": "CompletionChunk CompletionResponse FinishReason ToolCallDelta",
+    "llmkit.models.usage": "Usage",
+    "llmkit.providers": "Provider register_provider",
+    "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",
+    "llmkit.resilience.deadline": "deadline",
+    "llmkit.resilience.keys": "APIKeyPool",
+    "llmkit.resilience.retry": "RetryConfig",
+    "llmkit.tools": "Tool tool",
+    "llmkit.transport.base": "AsyncTransport HttpRequest HttpResponse Timeout Transport TransportError",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - the names above, which type checkers read from the block before
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,98 @@
+"""
+Base URLs: what users give, and where requests end up.
+
+Source: RFC 3986 for the parts of a URL; RFC 6761, section 6.3, and RFC 1122, section 3.2.1.3, for what is loopback.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from llmkit.errors import ConfigurationError
+
+__all__ = ["check_base_url", "is_loopback", "normalised", "origin_of"]
+
+# A user may paste the URL of one operation; the base is what stands before it.
+ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
+
+_UNFIT = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+def check_base_url(url: object) -> SplitResult:
+    """
+    Return the parts of *url*.
+
+    Raises:
+        ConfigurationError: If it is no http(s) URL, or has user info, a query, a fragment, dot segments, a backslash or a control
+            character: each has been used to send a key somewhere else.
+    """
+    if not isinstance(url, str) or not url:
+        msg = f"base_url is a URL such as 'https://api.example.com/v1', not {url!r}."
+        raise ConfigurationError(msg)
+    if _UNFIT.search(url):
+        msg = "base_url has a space, a backslash or a control character in it."
+        raise ConfigurationError(msg)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        msg = f"base_url is no URL: {error}."
+        raise ConfigurationError(msg) from None
+    if parts.scheme not in ("http", "https") or not host:
+        msg = f"base_url begins with http:// or https:// and a host; {_shown(parts)!r} does not."
+        raise ConfigurationError(msg)
+    if parts.username is not None or parts.password is not None:
+        msg = "base_url has a user name or password in it; credentials go into api_key= or auth=."
+        raise ConfigurationError(msg)
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        msg = "base_url has a query or a fragment; give the part before it."
+        raise ConfigurationError(msg)
+    if any(segment in (".", "..") for segment in parts.path.lower().replace("%2e", ".").split("/")):
+        msg = "base_url has '.' or '..' in its path."
+        raise ConfigurationError(msg)
+    return parts
+
+
+def _shown(parts: SplitResult) -> str:
+    # Never the user info: it may be a password.
+    return f"{parts.scheme}://{parts.hostname or ''}"
+
+
+def normalised(url: str, *, default_path: str = "") -> str:
+    """
+    Return *url* as a base: no slash at its end, no operation behind it, and *default_path* where it has no path at all.
+
+    ``http://localhost:8000``, ``http://localhost:8000/v1/`` and ``http://localhost:8000/v1/chat/completions`` are one base.
+    """
+    parts = check_base_url(url)
+    path = parts.path.rstrip("/")
+    for ending in ENDPOINTS:
+        if path.endswith(ending):
+            path = path[: -len(ending)].rstrip("/")
+            break
+    return f"{origin_of(url)}{path or default_path}"
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of *url*, the host in lower case, the port only where it is not the scheme's own."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether *url* stays on this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

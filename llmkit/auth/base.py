@@ -1,0 +1,68 @@
+"""How a credential gets onto a request. What is more than one header has a file of its own beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from attrs import frozen
+
+from llmkit.errors import ConfigurationError
+from llmkit.secrets import Headers, Secret
+from llmkit.transport.base import HttpRequest
+
+__all__ = ["Auth", "CallableAuth", "HeaderAuth", "NoAuth"]
+
+
+class Auth(Protocol):
+    """Signs one attempt. Called anew for each: a token may have expired since the last."""
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a key must be leased for it."""
+        ...
+
+    def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
+        """Return the headers that carry the credential for *request*."""
+        ...
+
+
+@frozen
+class HeaderAuth:
+    """A key in one header, behind a prefix."""
+
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+    needs_key: bool = True
+
+    def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
+        return {} if key is None else Headers({self.header: self.prefix + key.reveal()})
+
+
+@frozen
+class CallableAuth:
+    """Headers from a function of the user's, called for each attempt."""
+
+    function: Callable[[], Mapping[str, str]]
+    needs_key: bool = False
+
+    def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
+        found = self.function()
+        if not isinstance(found, Mapping) or not all(isinstance(item, str) for pair in found.items() for item in pair):
+            msg = f"The callable given as auth= returns a dict of header names and values, not {type(found).__name__}."
+            raise ConfigurationError(msg)
+        for name, value in found.items():
+            if not Secret(name).is_fit() or any(mark in value for mark in "\r\n\0") or not value.isascii():
+                msg = "The callable given as auth= returned a header with a line break or a character that is not ASCII."
+                raise ConfigurationError(msg)
+        return Headers(found)
+
+
+@frozen
+class NoAuth:
+    """No credential at all."""
+
+    needs_key: bool = False
+
+    def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
+        return {}

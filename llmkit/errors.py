@@ -1,0 +1,494 @@
+"""
+The tree of errors, each with the facts a decision needs.
+
+LLMKitError
+├── ConfigurationError · UnsupportedParameterError · BudgetExceededError · DeadlineExceededError
+├── CircuitOpenError · RateLimitTimeoutError · NoAvailableKeyError · AllProvidersFailedError
+├── StructuredOutputError · ToolExecutionError · ToolLoopLimitError
+└── ProviderError
+    ├── AuthenticationError · PermissionDeniedError · ModelNotFoundError
+    ├── InvalidRequestError ── ContextWindowExceededError · ContentFilterError
+    ├── RateLimitError ── QuotaExceededError
+    ├── NetworkError ── RequestTimeoutError · StreamInterruptedError
+    ├── InternalError ── OverloadedError
+    └── MalformedResponseError
+
+Rule 1: decide on attributes (``kind``, ``retryable``, ``status_code``, ``code``, ``retry_after``), never on the text.
+Rule 2: time-outs are also ``TimeoutError``, connection errors ``ConnectionError``, bad configuration ``ValueError``, so that handlers
+        which know nothing of llmkit work.
+Rule 3: no text here holds a key: what comes from outside is cleaned before it comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from llmkit.models.ledger import Attempt
+    from llmkit.models.response import CompletionResponse
+
+__all__ = [
+    "KINDS",
+    "AllProvidersFailedError",
+    "AuthenticationError",
+    "BudgetExceededError",
+    "CircuitOpenError",
+    "ConfigurationError",
+    "ContentFilterError",
+    "ContextWindowExceededError",
+    "DeadlineExceededError",
+    "ErrorCategory",
+    "InternalError",
+    "InvalidRequestError",
+    "LLMKitError",
+    "MalformedResponseError",
+    "ModelNotFoundError",
+    "NetworkError",
+    "NoAvailableKeyError",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "ProviderError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "RateLimitTimeoutError",
+    "RequestTimeoutError",
+    "StreamInterruptedError",
+    "StructuredOutputError",
+    "ToolExecutionError",
+    "ToolLoopLimitError",
+    "UnsupportedParameterError",
+    "error_class",
+]
+
+
+class ErrorCategory(str, Enum):
+    """The coarse word for what went wrong; ``LLMKitError.kind`` is the finer one."""
+
+    NETWORK_ERROR = "network_error"
+    TIMEOUT_ERROR = "timeout_error"
+    RATE_LIMIT_ERROR = "rate_limit_error"
+    TEMPORARY_ERROR = "temporary_error"
+    AUTHENTICATION_ERROR = "authentication_error"
+    PERMISSION_ERROR = "permission_error"
+    VALIDATION_ERROR = "validation_error"
+    NOT_FOUND_ERROR = "not_found_error"
+    INTERNAL_ERROR = "internal_error"
+    UNKNOWN_ERROR = "unknown_error"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Kind(NamedTuple):
+    """What a kind of failure means to the one who gets it."""
+
+    category: ErrorCategory
+    retryable: bool  # whether the same request may succeed later without being changed
+    advice: str
+
+
+_C = ErrorCategory
+
+KINDS: Mapping[str, Kind] = {
+    "connect": Kind(_C.NETWORK_ERROR, True, "Check that the host and port are right and that a server listens there."),
+    "connect_timeout": Kind(_C.TIMEOUT_ERROR, True, "Check the network and any proxy between here and the host."),
+    "dns": Kind(_C.NETWORK_ERROR, True, "Check the spelling of base_url and this machine's name resolution."),
+    "tls": Kind(_C.NETWORK_ERROR, False, "Pass the right CA as verify='ca.pem', or set SSL_CERT_FILE; the check is never switched off by itself."),
+    "proxy": Kind(_C.NETWORK_ERROR, False, "Check the proxies= argument or the HTTP_PROXY and HTTPS_PROXY variables."),
+    "connection_lost": Kind(_C.NETWORK_ERROR, True, "The server or something between closed the connection; try again."),
+    "read_timeout": Kind(_C.TIMEOUT_ERROR, True, "Raise timeout= if the model needs longer to begin, or stream the answer."),
+    "idle_timeout": Kind(_C.TIMEOUT_ERROR, True, "Raise idle_timeout= if the model thinks longer between two pieces of its answer."),
+    "timeout": Kind(_C.TIMEOUT_ERROR, True, "The server gave up waiting; try again, or ask for a shorter answer."),
+    "deadline": Kind(_C.TIMEOUT_ERROR, True, "Raise deadline= or ask for less."),
+    "protocol": Kind(_C.NETWORK_ERROR, True, "What answered does not speak HTTP as it should; check base_url and any proxy."),
+    "truncated": Kind(_C.NETWORK_ERROR, True, "The answer ended before it was complete; what was received is kept on the error."),
+    "malformed": Kind(_C.INTERNAL_ERROR, True, "The answer was not what this API promises; check base_url, and see error.body."),
+    "response_too_large": Kind(_C.VALIDATION_ERROR, False, "Ask for a shorter answer."),
+    "rate_limit": Kind(_C.RATE_LIMIT_ERROR, True, "Wait for error.retry_after seconds, add keys, or send less."),
+    "quota": Kind(_C.RATE_LIMIT_ERROR, False, "The account is out of credit or over its limit: look at its billing page; waiting does not help."),
+    "auth": Kind(_C.AUTHENTICATION_ERROR, False, "Check the key: that it is whole, not revoked, and meant for this host."),
+    "permission": Kind(_C.PERMISSION_ERROR, False, "Ask for access to this model, or use another key, region or model."),
+    "not_found": Kind(_C.NOT_FOUND_ERROR, False, "Check the model's name and base_url; client.models() lists what this key can use."),
+    "bad_request": Kind(_C.VALIDATION_ERROR, False, "Change the request; client.explain(...) shows what is sent."),
+    "context_length": Kind(_C.VALIDATION_ERROR, False, "Shorten the messages, lower max_tokens, or use a model with a larger window."),
+    "content_filter": Kind(_C.VALIDATION_ERROR, False, "The provider's content policy refused it; rephrase, or use another model."),
+    "request_too_large": Kind(_C.VALIDATION_ERROR, False, "Send less at once."),
+    "conflict": Kind(_C.TEMPORARY_ERROR, True, "Try again."),
+    "server": Kind(_C.INTERNAL_ERROR, True, "The fault is the provider's; try again later, or add a fallback."),
+    "overloaded": Kind(_C.TEMPORARY_ERROR, True, "The provider is overloaded; try again later, or add a fallback."),
+    "redirect": Kind(_C.NETWORK_ERROR, False, "Redirects are not followed, since they would carry the key away: set base_url to the new place."),
+    "circuit_open": Kind(_C.TEMPORARY_ERROR, True, "It failed too often in a row and is being left alone for error.retry_after seconds."),
+    "no_key": Kind(_C.TEMPORARY_ERROR, True, "Every key rests or was refused; wait for error.retry_after seconds or add a key."),
+    "limiter": Kind(_C.RATE_LIMIT_ERROR, True, "The limit set on this client leaves no room in time; wait, or raise it."),
+    "config": Kind(_C.VALIDATION_ERROR, False, ""),
+    "unsupported": Kind(_C.VALIDATION_ERROR, False, ""),
+    "budget": Kind(_C.VALIDATION_ERROR, False, "Raise the budget or wait for a new one."),
+    "structured_output": Kind(_C.VALIDATION_ERROR, True, "error.text holds what the model wrote."),
+    "tool": Kind(_C.INTERNAL_ERROR, False, ""),
+    "tool_loop": Kind(_C.INTERNAL_ERROR, False, "Raise max_steps, or tell the model when to stop."),
+    "unknown": Kind(_C.UNKNOWN_ERROR, False, ""),
+}
+
+
+class LLMKitError(Exception):
+    """
+    Anything that llmkit raises.
+
+    ``message`` says what happened; ``kind`` and ``category`` class it; ``retryable`` whether the same request may succeed later;
+    ``metadata`` holds whatever else is known; ``original_error`` the cause, masked; ``attempts`` the ledger of the call; ``endpoint``
+    scheme, host and port; ``retry_after`` seconds, where they are known; ``maybe_billed`` that the provider may charge for it all the
+    same; ``circuit_open`` and ``retry_quota_exhausted`` why no further attempt was made.
+    """
+
+    default_kind = "unknown"
+
+    def __init__(
+        self,
+        message: str = "",
+        category: ErrorCategory | str | None = None,
+        retryable: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        original_error: BaseException | str | None = None,
+        *,
+        kind: str | None = None,
+        endpoint: str | None = None,
+        attempts: Sequence[Attempt] = (),
+        retry_after: float | None = None,
+        maybe_billed: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind or self.default_kind
+        known = KINDS.get(self.kind, KINDS["unknown"])
+        self.category = known.category if category is None else ErrorCategory(category)
+        self.retryable = known.retryable if retryable is None else retryable
+        self.metadata = dict(metadata or {})
+        self.original_error = original_error
+        self.endpoint = endpoint
+        self.attempts = tuple(attempts)
+        self.retry_after = retry_after
+        self.maybe_billed = maybe_billed
+        self.circuit_open = False
+        self.retry_quota_exhausted = False
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in a sentence."""
+        known = KINDS.get(self.kind)
+        return known.advice if known else ""
+
+    def __str__(self) -> str:
+        return "\n".join(line for line in (self._headline(), self._history(), self.advice) if line)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._headline()!r})"
+
+    def _headline(self) -> str:
+        return self.message if self.endpoint is None else f"{self.message} [{self.endpoint}]"
+
+    def _history(self) -> str:
+        """Return the ledger in one line: a long one is cut in its middle."""
+        if not self.attempts:
+            return ""
+        tries = [attempt.brief() for attempt in self.attempts]
+        if len(tries) > 6:
+            tries[3:-3] = ["…"]
+        note = ""
+        if self.circuit_open:
+            note = " No further attempt: the circuit breaker opened."
+        elif self.retry_quota_exhausted:
+            note = " No further attempt: the retry quota of this endpoint is spent."
+        count = len(self.attempts)
+        return f"{count} attempt{'s' if count != 1 else ''}: {'; '.join(tries)}.{note}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error's facts as plain JSON-able values, without a key in them."""
+        return {
+            "type": type(self).__name__,
+            "message": self.message,
+            "kind": self.kind,
+            "category": self.category.value,
+            "retryable": self.retryable,
+            "metadata": dict(self.metadata),
+            "original_error": None if self.original_error is None else str(self.original_error),
+            "endpoint": self.endpoint,
+            "retry_after": self.retry_after,
+            "maybe_billed": self.maybe_billed,
+            "attempts": [attempt.to_dict() for attempt in self.attempts],
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Built without __init__, whose parameters differ between classes; the facts travel as the instance's own dict.
+        return _restore, (type(self), self.args), self.__dict__
+
+
+def _restore(cls: type[LLMKitError], args: tuple[Any, ...]) -> LLMKitError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    return error
+
+
+class ConfigurationError(LLMKitError, ValueError):
+    """What was asked for cannot be done as it stands; nothing was sent."""
+
+    default_kind = "config"
+
+
+class UnsupportedParameterError(LLMKitError, ValueError):
+    """The provider cannot honour a parameter; nothing was sent. ``parameter`` and ``provider`` name the two."""
+
+    default_kind = "unsupported"
+
+    def __init__(self, message: str = "", parameter: str = "", provider: str = "", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.parameter = parameter
+        self.provider = provider
+
+
+class BudgetExceededError(LLMKitError):
+    """The budget is spent; nothing was sent."""
+
+    default_kind = "budget"
+
+
+class DeadlineExceededError(LLMKitError, TimeoutError):
+    """The call's deadline passed. ``original_error`` is the last real failure, ``partial`` what a stream had brought."""
+
+    default_kind = "deadline"
+
+    def __init__(self, message: str = "", partial: CompletionResponse | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.partial = partial
+
+
+class CircuitOpenError(LLMKitError):
+    """The endpoint failed too often and is left alone; ``retry_after`` seconds remain. Nothing was sent."""
+
+    default_kind = "circuit_open"
+
+    def __init__(self, message: str = "", retry_after: float | None = None, **facts: Any) -> None:
+        super().__init__(message, retry_after=retry_after, **facts)
+
+
+class RateLimitTimeoutError(LLMKitError, TimeoutError):
+    """The client's own limit would have held the call back for too long."""
+
+    default_kind = "limiter"
+
+
+class NoAvailableKeyError(LLMKitError):
+    """No key of the pool can be used now; ``reasons`` tells why by label. ``retry_after`` is None if none will come back."""
+
+    default_kind = "no_key"
+
+    def __init__(
+        self, message: str = "", reasons: Mapping[str, str] | None = None, retry_after: float | None = None, **facts: Any
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, **facts)
+        self.reasons = dict(reasons or {})
+
+
+class AllProvidersFailedError(LLMKitError):
+    """Every endpoint failed; ``errors`` holds the last error of each, in order."""
+
+    def __init__(self, message: str = "", errors: Sequence[LLMKitError] = (), **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.errors = tuple(errors)
+
+
+class StructuredOutputError(LLMKitError):
+    """The answer does not fit the type or schema asked for. ``text`` is the answer, ``parsed`` its JSON where it was JSON."""
+
+    default_kind = "structured_output"
+
+    def __init__(self, message: str = "", text: str = "", parsed: Any = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.text = text
+        self.parsed = parsed
+
+
+class ToolExecutionError(LLMKitError):
+    """A tool failed. ``tool`` is its name, ``arguments`` what it was called with."""
+
+    default_kind = "tool"
+
+    def __init__(self, message: str = "", tool: str = "", arguments: Any = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.tool = tool
+        self.arguments = arguments
+
+
+class ToolLoopLimitError(LLMKitError):
+    """The model went on calling tools beyond the allowed number of steps."""
+
+    default_kind = "tool_loop"
+
+
+class ProviderError(LLMKitError):
+    """
+    The provider refused, failed, or could not be reached.
+
+    ``status_code`` is None where no reply came; ``code`` and ``type`` are the provider's own words; ``body`` is what it said
+    (masked, at most 4 KiB), ``request_id`` what its support asks for.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        provider: str | None = None,
+        model: str | None = None,
+        status_code: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        body: str | None = None,
+        retry_after: float | None = None,
+        type: str | None = None,  # noqa: A002 - the wire's own word
+        param: str | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, **facts)
+        self.provider = provider
+        self.model = model
+        self.status_code = status_code
+        self.code = code
+        self.request_id = request_id
+        self.body = body
+        self.type = type
+        self.param = param
+
+    def _headline(self) -> str:
+        status = "" if self.status_code is None else f" ({self.status_code})"
+        where = ", ".join(part for part in (self.endpoint, self.model, self.request_id) if part)
+        return f"{self.message}{status}" + (f" [{where}]" if where else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **super().to_dict(),
+            "provider": self.provider,
+            "model": self.model,
+            "status_code": self.status_code,
+            "code": self.code,
+            "error_type": self.type,
+            "param": self.param,
+            "request_id": self.request_id,
+            "body": self.body,
+        }
+
+
+class AuthenticationError(ProviderError):
+    """The key was refused."""
+
+    default_kind = "auth"
+
+
+class PermissionDeniedError(ProviderError):
+    """The key is good, but not for this model, region or use."""
+
+    default_kind = "permission"
+
+
+class ModelNotFoundError(ProviderError):
+    """There is no such model, or not for this key."""
+
+    default_kind = "not_found"
+
+
+class InvalidRequestError(ProviderError):
+    """The request itself is wrong."""
+
+    default_kind = "bad_request"
+
+
+class ContextWindowExceededError(InvalidRequestError):
+    """Messages and answer together are longer than the model's window."""
+
+    default_kind = "context_length"
+
+
+class ContentFilterError(InvalidRequestError):
+    """The provider's content policy refused the request."""
+
+    default_kind = "content_filter"
+
+
+class RateLimitError(ProviderError):
+    """Too many requests or tokens for now."""
+
+    default_kind = "rate_limit"
+
+
+class QuotaExceededError(RateLimitError):
+    """The account is out of credit or over its limit; trying again does not help."""
+
+    default_kind = "quota"
+
+
+class NetworkError(ProviderError, ConnectionError):
+    """No answer came: the connection failed, broke, or spoke nonsense."""
+
+    default_kind = "connection_lost"
+
+
+class RequestTimeoutError(NetworkError, TimeoutError):
+    """Nothing came in time."""
+
+    default_kind = "read_timeout"
+
+
+class StreamInterruptedError(NetworkError):
+    """A stream ended before its proof of completeness. ``partial`` holds everything received; it is not an answer."""
+
+    default_kind = "truncated"
+
+    def __init__(self, message: str = "", partial: CompletionResponse | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.partial = partial
+
+
+class InternalError(ProviderError):
+    """The fault is on the provider's side."""
+
+    default_kind = "server"
+
+
+class OverloadedError(InternalError):
+    """The provider has more to do than it can."""
+
+    default_kind = "overloaded"
+
+
+class MalformedResponseError(ProviderError):
+    """The reply was not what this API promises: empty, cut, not JSON, or of another shape."""
+
+    default_kind = "malformed"
+
+
+_CLASSES: Mapping[str, type[ProviderError]] = {
+    "connect_timeout": RequestTimeoutError,
+    "read_timeout": RequestTimeoutError,
+    "idle_timeout": RequestTimeoutError,
+    "timeout": RequestTimeoutError,
+    "protocol": MalformedResponseError,
+    "truncated": MalformedResponseError,
+    "malformed": MalformedResponseError,
+    "response_too_large": MalformedResponseError,
+    "rate_limit": RateLimitError,
+    "quota": QuotaExceededError,
+    "auth": AuthenticationError,
+    "permission": PermissionDeniedError,
+    "not_found": ModelNotFoundError,
+    "bad_request": InvalidRequestError,
+    "request_too_large": InvalidRequestError,
+    "context_length": ContextWindowExceededError,
+    "content_filter": ContentFilterError,
+    "server": InternalError,
+    "conflict": InternalError,
+    "overloaded": OverloadedError,
+}
+
+
+def error_class(kind: str) -> type[ProviderError]:
+    """Return the class of a provider's failure of *kind*: what is not a reply of its own is a ``NetworkError``."""
+    return _CLASSES.get(kind, NetworkError)

@@ -1,0 +1,343 @@
+"""
+One attempt at one endpoint, without I/O.
+
+A client does::
+
+    with call.attempt() as exchange:
+        exchange.read(transport.send(exchange.http, timeout=exchange.timeout))
+    return exchange.result()
+
+and for a stream ``open`` and ``take`` in place of ``read``. Whatever happens inside the ``with`` is told to the policies exactly once:
+the breaker's permit and the key's lease are back when it is left, also by cancellation, ``KeyboardInterrupt`` or garbage collection.
+A failure is held back by the ``with`` and raised by ``result()``, outside of any handler, so that no library's exception hangs on it.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from attrs import define, evolve, field, frozen
+
+from llmkit.dialects.base import WireError
+from llmkit.errors import ConfigurationError
+from llmkit.models.fault import Fault
+from llmkit.models.ledger import Attempt
+from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.resilience.hints import retry_after
+from llmkit.resilience.classify import Rule, classify, rule_for
+from llmkit.transport.base import AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Timeout, TransportError
+
+if TYPE_CHECKING:
+    from llmkit.call import Call
+    from llmkit.dialects.base import StreamDecoder
+    from llmkit.resilience.breaker import Permit
+    from llmkit.resilience.keys import Lease
+
+__all__ = ["Exchange", "Failure"]
+
+Answer = TypeVar("Answer")
+
+CONNECT_TIMEOUT = 5.0  # seconds for DNS, TCP and TLS together; what the official openai package allows
+TIMED_OUT = frozenset({"connect_timeout", "read_timeout", "idle_timeout", "timeout"})
+
+
+@frozen(kw_only=True)
+class Failure:
+    """
+    What went wrong in an attempt, classed.
+
+    ``begun``: content had already been given out, ``partial`` holds it. ``stale``: a kept connection turned out to be gone.
+    ``concession``: what to leave out, since the server does not take it. ``hint``: seconds to wait, where the server said so.
+    """
+
+    kind: str
+    message: str
+    rule: Rule
+    fault: Fault | None = None
+    hint: float | None = None
+    begun: bool = False
+    stale: bool = False
+    concession: str | None = None
+    partial: CompletionResponse | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        return self.kind in TIMED_OUT
+
+
+@define(kw_only=True, eq=False)
+class Exchange(Generic[Answer]):
+    """One attempt. See the module's docstring for its use."""
+
+    call: Call[Answer]
+    http: HttpRequest
+    ready: list[CompletionChunk] = field(factory=list, init=False)  # chunks not given out yet
+    begun: bool = field(default=False, init=False)  # whether content has come
+    ended: bool = field(default=False, init=False)  # whether the stream has all it needs
+    stream: ByteStream | None = field(default=None, init=False)
+    astream: AsyncByteStream | None = field(default=None, init=False)
+    pieces: Any = field(default=None, init=False)  # the one iterator over the stream's bytes
+    _answer: Answer | None = field(default=None, init=False)
+    _raised: Exception | None = field(default=None, init=False)
+    _permit: Permit | None = field(default=None, init=False)
+    _lease: Lease | None = field(default=None, init=False)
+    _response: HttpResponse | None = field(default=None, init=False)
+    _decoder: StreamDecoder | None = field(default=None, init=False)
+    _settled: bool = field(default=False, init=False)
+    _started: float = field(default=0.0, init=False)
+    _at: float = field(default=0.0, init=False)
+    _asked: float = field(default=0.0, init=False)  # when bytes were last asked for
+    _silence: float = field(default=0.0, init=False)  # seconds waited since the last content
+
+    # -- the beginning
+
+    def begin(self) -> None:
+        """
+        Take a permit of the breaker and a key of the pool, and put the credential on the request.
+
+        Raises:
+            CircuitOpenError: If the endpoint is left alone.
+            NoAvailableKeyError: If no key can be used now.
+        """
+        call, endpoint = self.call, self.call.endpoint
+        if endpoint.breaker is not None:
+            self._permit = endpoint.breaker.acquire()
+        try:
+            if endpoint.pool is not None:
+                self._lease = endpoint.pool.acquire(endpoint.model, exclude=call.refused_keys)
+            key = self._lease.key if self._lease is not None else None
+            credential = endpoint.auth.headers(self.http, key)
+        except BaseException:
+            self._give_back("neutral")
+            raise
+        if credential:
+            headers = self.http.headers.copy()
+            headers.update(credential)
+            self.http = HttpRequest(method=self.http.method, url=self.http.url, headers=headers, body=self.http.body)
+        self._started = call.clock()
+        self._at = time.time()
+
+    @property
+    def timeout(self) -> Timeout:
+        """What the transport may take for this attempt."""
+        call = self.call
+        total = None if call.deadline is None else call.deadline.remaining()
+        return Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), read=call.timeout, total=total)
+
+    # -- while it lasts
+
+    def read(self, response: HttpResponse) -> None:
+        """Take in the whole response."""
+        self._response = response
+        self._refuse_bad_status(response)
+        self._succeed(self.call.job.decode(response))
+
+    def open(self, response: HttpResponse) -> None:
+        """Take in the head of a response whose body is streamed."""
+        self._response = response
+        self._refuse_bad_status(response)
+        request = self.call.job.request
+        assert request is not None  # only completions are streamed
+        self._decoder = self.call.endpoint.dialect.decoder(response, request)
+        self.stream, self.astream = response.stream, response.astream
+        if self.stream is not None:
+            self.pieces = iter(self.stream)
+        elif self.astream is not None:
+            self.pieces = self.astream.__aiter__()
+        else:
+            # A transport that does not stream has read the body already.
+            self.ready.extend(self.take(response.body))
+            self.ready.extend(self.take(None))
+
+    def take(self, data: bytes | None) -> list[CompletionChunk]:
+        """Return the chunks that *data* brings; None says that no more bytes come."""
+        decoder = self._decoder
+        assert decoder is not None  # opened first
+        if self.ended:
+            return []
+        chunks = decoder.finish() if data is None else decoder.feed(data)
+        for chunk in chunks:
+            if chunk.text or chunk.thinking or chunk.tool_call is not None:
+                self.begun = True
+                self._silence = 0.0
+                break
+        else:
+            # Pings and empty events are bytes, but no sign that the answer goes on.
+            self._silence += self.call.clock() - self._asked
+        if data is None or decoder.ended:
+            self.ended = True
+            self._succeed(decoder.response())  # type: ignore[arg-type]  # a streaming job's answer is a CompletionResponse
+        return chunks
+
+    def patience(self) -> float:
+        """Return for how many seconds the next bytes may be waited for. Time that the consumer takes counts for nothing."""
+        call = self.call
+        self._asked = call.clock()
+        left = call.idle_timeout - self._silence
+        if call.deadline is not None and (call.deadline_to_end or not self.begun):
+            left = min(left, call.deadline.remaining())
+        return max(left, 0.0)
+
+    def _refuse_bad_status(self, response: HttpResponse) -> None:
+        if not 200 <= response.status < 300:
+            raise WireError(self.call.endpoint.dialect.fault(response))
+
+    # -- the end
+
+    def __enter__(self) -> Exchange[Answer]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if error is None:
+            return False  # read to its end, or a stream that was opened and goes on
+        if isinstance(error, TransportError) and self._is_complete_all_the_same():
+            return True
+        if self._response is not None:
+            self._response.discard()
+        if isinstance(error, WireError):
+            return self._fail(self._failure_of_fault(error.fault))
+        if isinstance(error, TransportError):
+            return self._fail(self._failure_of_transport(error))
+        # Not the endpoint's doing: a cancel, an interrupt, a stream left early, a bug, an answer that is not what was asked for. A
+        # stream that brought content before it was left has shown that the endpoint works.
+        self._settle("success" if self.begun else "neutral", error="cancelled")
+        return False
+
+    def check(self) -> None:
+        """Raise what the attempt came to, if it failed."""
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
+
+    def result(self) -> Answer:
+        """Return the answer, or raise what the attempt came to."""
+        self.check()
+        assert self._answer is not None  # read, or streamed to its end
+        return self._answer
+
+    def _is_complete_all_the_same(self) -> bool:
+        """Whether the connection broke only after the answer's proof of completeness had come."""
+        if self._decoder is None or self.ended:
+            return self.ended
+        try:
+            chunks = self.take(None)
+        except WireError:
+            return False
+        self.ready.extend(chunks)
+        if self._response is not None:
+            self._response.discard()
+        return True
+
+    def _succeed(self, answer: Answer) -> None:
+        self._settle("success")
+        self.call.succeeded()
+        self._answer = self.call.job.finish(answer, self.call)
+
+    def _fail(self, failure: Failure) -> bool:
+        self._settle(failure.rule.breaker, failure)
+        self._raised = self.call.judge(failure)
+        return True
+
+    def _settle(
+        self, outcome: Literal["success", "failure", "neutral"], failure: Failure | None = None, error: str | None = None
+    ) -> None:
+        """Tell the policies and the ledger how it ended; only the first word counts."""
+        if self._settled:
+            return
+        if self._lease is not None and failure is not None:
+            self._mark_key(failure, self._lease)
+        self._give_back(outcome)
+        if failure is None or not failure.stale:
+            self.call.note(self._entry(failure.kind if failure is not None else error, failure))
+
+    def _give_back(self, outcome: str) -> None:
+        self._settled = True
+        if self._permit is not None:
+            getattr(self._permit, outcome)()
+        if self._lease is not None:
+            if outcome == "success":
+                self._lease.good()
+            self._lease.release()
+
+    def _mark_key(self, failure: Failure, lease: Lease) -> None:
+        action = failure.rule.key
+        if action == "none":
+            return
+        pool = self.call.endpoint.pool
+        # The only key there is stays in use: nothing could take its place, and whether it works again only asking can tell.
+        lone = pool is not None and len(pool) == 1
+        if action == "cool":
+            if failure.hint is not None or not lone:
+                lease.cool(failure.hint)
+            return
+        self.call.refused_keys.add(lease.label)
+        if lone:
+            return
+        if action == "eject_model":
+            lease.forbid(self.call.endpoint.model)
+        else:
+            lease.eject("auth" if action == "eject_auth" else "quota")
+
+    def _entry(self, error: str | None, failure: Failure | None) -> Attempt:
+        call, endpoint, response = self.call, self.call.endpoint, self._response
+        fault = failure.fault if failure is not None else None
+        return Attempt(
+            number=len(call.attempts) + 1,
+            provider=endpoint.provider.name,
+            model=endpoint.model,
+            endpoint=endpoint.origin,
+            key=self._lease.label if self._lease is not None else None,
+            status=response.status if response is not None else None,
+            request_id=fault.request_id if fault is not None else None,
+            error=error,
+            wait=call.wait,
+            why=call.why,
+            at=self._at,
+            connect=response.connect if response is not None else None,
+            first_byte=response.first_byte if response is not None else None,
+            elapsed=call.clock() - self._started,
+        )
+
+    # -- failures
+
+    def _failure_of_fault(self, fault: Fault) -> Failure:
+        endpoint, request = self.call.endpoint, self.call.job.request
+        kind = fault.kind or classify(fault)
+        hint = None
+        if fault.status >= 300:
+            hint = retry_after(fault.headers, fault.error, fault.message, now=time.time())
+        return Failure(
+            kind=kind,
+            message=fault.message,
+            rule=rule_for(kind, fault),
+            fault=fault,
+            hint=hint,
+            begun=self.begun,
+            concession=endpoint.concession(fault, request) if request is not None and not self.begun else None,
+            partial=self._partial(),
+        )
+
+    def _failure_of_transport(self, error: TransportError) -> Failure:
+        call = self.call
+        kind: str = error.kind
+        if kind == "config":
+            self._settle("neutral", error="config")
+            raise ConfigurationError(error.message) from None
+        if kind == "expired":
+            kind = "deadline" if call.deadline is not None and call.deadline.passed else "idle_timeout"
+        rule = rule_for(kind, None)
+        if error.fatal:
+            rule = rule._replace(again="no")
+        if error.local:
+            rule = rule._replace(breaker="neutral", fallback=False)
+        stale = error.reused and call.first("stale")
+        if stale:
+            rule = rule._replace(breaker="neutral")
+        return Failure(kind=kind, message=error.message, rule=rule, begun=self.begun, stale=stale, partial=self._partial())
+
+    def _partial(self) -> CompletionResponse | None:
+        if self._decoder is None:
+            return None
+        return evolve(self._decoder.response(), provider=self.call.endpoint.provider.name)

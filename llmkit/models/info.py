@@ -1,0 +1,72 @@
+"""What can be learned of models and endpoints without asking a model anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from llmkit.models.ledger import Attempt
+
+__all__ = ["Explanation", "HealthReport", "ModelInfo"]
+
+
+@frozen(kw_only=True)
+class ModelInfo:
+    """A model that a provider lists. ``created`` is a Unix time; ``raw`` the provider's own row."""
+
+    id: str
+    provider: str = ""
+    owned_by: str | None = None
+    created: int | None = None
+    context_window: int | None = None
+    raw: Mapping[str, Any] = field(factory=dict, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class HealthReport:
+    """
+    Whether an endpoint answers, and how it stands.
+
+    ``latency`` is seconds for the probe; ``error`` the text of what failed; ``breaker`` the circuit's state; ``keys`` the state of
+    each key by label.
+    """
+
+    ok: bool
+    provider: str
+    model: str
+    endpoint: str
+    latency: float
+    error: str | None = None
+    kind: str | None = None
+    breaker: str = "closed"
+    keys: Mapping[str, str] = field(factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+
+
+@frozen(kw_only=True)
+class Explanation:
+    """
+    What a call would send, and why there: nothing was sent to make this.
+
+    ``headers`` has credentials masked; ``body`` is the decoded JSON; ``key`` a label; ``reasons`` says in sentences how provider,
+    model, address and key were found; ``dropped`` which parameters were left out because the client was told to.
+    """
+
+    provider: str
+    model: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Any
+    key: str | None = None
+    reasons: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        import json
+
+        head = [f"{self.method} {self.url}", *(f"{name}: {value}" for name, value in self.headers.items())]
+        body = json.dumps(self.body, indent=2, ensure_ascii=False)
+        return "\n".join([*head, "", body, "", *(f"- {reason}" for reason in self.reasons)])

@@ -1,0 +1,110 @@
+"""What comes back: a whole answer, or its pieces as they arrive."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from attrs import define, field, frozen
+
+from llmkit.models.content import Message, ToolCall
+from llmkit.models.ledger import Attempt
+from llmkit.models.usage import Usage
+
+__all__ = ["CompletionChunk", "CompletionResponse", "FinishReason", "ToolCallDelta"]
+
+
+class FinishReason(str, Enum):
+    """Why the model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    PAUSE = "pause"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@frozen(kw_only=True)
+class CompletionResponse:
+    """
+    One answer.
+
+    ``message`` can be appended to the history as it is. ``cost`` is US dollars, None where the price is unknown. ``parsed`` is the
+    typed answer where one was asked for. ``attempts`` is the ledger of tries, ``elapsed`` seconds from call to answer, ``raw`` the
+    provider's JSON, untouched (of a stream: its pieces put together in the shape of a whole answer).
+    """
+
+    message: Message
+    finish_reason: FinishReason = FinishReason.UNKNOWN
+    raw_finish_reason: str | None = None
+    usage: Usage = Usage(reported=False)
+    cost: Decimal | None = None
+    id: str | None = None
+    model: str = ""
+    provider: str = ""
+    request_id: str | None = None
+    parsed: Any = None
+    attempts: tuple[Attempt, ...] = ()
+    elapsed: float = 0.0
+    cached: bool = False
+    raw: Any = field(default=None, repr=False, eq=False)
+
+    @property
+    def text(self) -> str:
+        """The text of the answer; empty where there is none."""
+        return self.message.text
+
+    @property
+    def thinking(self) -> str:
+        return self.message.thinking
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return self.message.tool_calls
+
+    def _repr_markdown_(self) -> str:
+        """Show the answer in a notebook as the Markdown that it mostly is."""
+        calls = "".join(f"\n\n`{call.name}({dict(call.arguments)})`" for call in self.tool_calls)
+        return self.text + calls
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON-able values, from which ``from_dict`` makes an equal response. ``parsed`` stays behind."""
+        from llmkit.models.converter import unstructure
+
+        return unstructure(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CompletionResponse:
+        from llmkit.models.converter import structure
+
+        return structure(data, cls)
+
+
+@frozen
+class ToolCallDelta:
+    """A piece of a tool call: ``arguments`` is a fragment of JSON text; ``id`` and ``name`` come with the first piece."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+# Not frozen, unlike every other value: a stream makes thousands, and a frozen one costs three times as much to make.
+@define(slots=True)
+class CompletionChunk:
+    """One piece of a streamed answer; only what it brings is set. ``raw`` is the provider's event, decoded."""
+
+    text: str = ""
+    thinking: str = ""
+    tool_call: ToolCallDelta | None = None
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    raw: Any = field(default=None, repr=False, eq=False)

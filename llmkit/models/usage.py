@@ -1,0 +1,44 @@
+"""Tokens counted, in one meaning for every provider."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+__all__ = ["Usage"]
+
+
+@frozen(kw_only=True)
+class Usage:
+    """
+    Tokens of one or more answers.
+
+    ``input_tokens`` is all input, cached included; ``output_tokens`` all output, reasoning included. ``reported`` is False where the
+    provider did not say: the numbers are then zero, not known.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    reported: bool = True
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        if not isinstance(other, Usage):
+            return NotImplemented
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            reported=self.reported and other.reported,
+        )
+
+    def __radd__(self, other: object) -> Usage:
+        # sum() begins with 0.
+        return self if other == 0 else NotImplemented

@@ -1,0 +1,437 @@
+"""
+Where calls go: models resolved to endpoints, and calls made ready for them.
+
+An endpoint is one model at one address with one set of keys; its breaker, quota and pool live as long as the client. Fallbacks and
+hedging belong here too: a call will then have more than one endpoint to go to.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from attrs import define, evolve, field
+
+from llmkit import __version__
+from llmkit._fork import renewed_in_child
+from llmkit.address import check_base_url, is_loopback, normalised, origin_of
+from llmkit.auth.base import Auth, NoAuth
+from llmkit.call import Call, Job
+from llmkit.dialects.base import Dialect, Place
+from llmkit.errors import ConfigurationError, LLMKitError, StructuredOutputError, UnsupportedParameterError
+from llmkit.models.fault import Fault
+from llmkit.models.info import Explanation, HealthReport, ModelInfo
+from llmkit.models.request import CompletionRequest, check_seconds, make_request
+from llmkit.models.response import CompletionResponse, FinishReason
+from llmkit.providers import Provider, find_provider, owner_of, split_model
+from llmkit.resilience.breaker import CircuitBreaker
+from llmkit.resilience.deadline import Deadline, current_deadline
+from llmkit.resilience.keys import APIKeyPool
+from llmkit.resilience.quota import RetryQuota
+from llmkit.secrets import Headers
+from llmkit.settings import Settings, environ
+from llmkit.transport.base import HttpRequest
+
+__all__ = ["Endpoint", "Router"]
+
+USER_AGENT = f"llmkit/{__version__}"
+
+
+@define(kw_only=True, eq=False)
+class Endpoint:
+    """One model at one address."""
+
+    provider: Provider
+    dialect: Dialect
+    base_url: str
+    origin: str
+    model: str
+    auth: Auth
+    pool: APIKeyPool | None
+    breaker: CircuitBreaker | None
+    quota: RetryQuota | None
+    options: Mapping[str, str]
+    default_headers: Mapping[str, str]
+    reasons: tuple[str, ...]
+    refused: set[str] = field(factory=set)  # what the server was found not to take
+
+    @property
+    def label(self) -> str:
+        return f"{self.provider.name}/{self.model}"
+
+    @property
+    def place(self) -> Place:
+        return Place(base_url=self.base_url, options=self.options, refused=frozenset(self.refused))
+
+    def finish_headers(self, http: HttpRequest) -> None:
+        """Lay the client's own headers under those of the request."""
+        http.headers = Headers({"User-Agent": USER_AGENT, **self.default_headers, **http.headers})
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what no text may show."""
+        return () if self.pool is None else self.pool.secrets()
+
+    def concession(self, fault: Fault, request: CompletionRequest) -> str | None:
+        """Return what to leave out from now on, since the server does not take it and the user did not ask for it."""
+        found = self.dialect.concession(fault, request)
+        return found if found not in self.refused else None
+
+
+class Router:
+    """Everything of a client that is neither sync nor async."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._endpoints: dict[str, Endpoint] = {}
+        self._pools: dict[str, APIKeyPool | None] = {}
+        self.closed = False
+        self.default = self.endpoint(None) if settings.model or settings.provider or settings.base_url else self._detected()
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        self._lock = threading.Lock()
+
+    # -- endpoints
+
+    def endpoint(self, model: str | None) -> Endpoint:
+        """
+        Return the endpoint for *model*, or the client's own.
+
+        Raises:
+            ConfigurationError: If it cannot be told who serves it, or a key, address or option is missing; it says how to give one.
+        """
+        name = model or ""
+        found = self._endpoints.get(name)
+        if found is not None:
+            return found
+        with self._lock:
+            found = self._endpoints.get(name)
+            if found is None:
+                found = self._endpoints[name] = self._make(model)
+        return found
+
+    def _detected(self) -> Endpoint:
+        from llmkit.detection import detect
+
+        found = detect()
+        self.settings = evolve(self.settings, model=f"{found.provider}/{found.model}")
+        endpoint = self.endpoint(None)
+        endpoint.reasons = (found.reason, *endpoint.reasons)
+        return endpoint
+
+    def _make(self, model: str | None) -> Endpoint:
+        settings = self.settings
+        provider, name, reasons = self._resolve(model)
+        own = model is None or provider.name == self._own_provider()
+        options = self._options(provider)
+        dialect = provider.dialect_for(options)
+        base_url = self._base_url(provider, options, own, reasons)
+        auth = (settings.make_auth() if own else None) or provider.auth
+        pool = self._pool(provider, base_url, auth, own, reasons)
+        if pool is None and auth.needs_key:
+            auth = NoAuth()
+        if not isinstance(auth, NoAuth) and not settings.allow_insecure and base_url.startswith("http:") and not is_loopback(base_url):
+            msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
+            raise ConfigurationError(msg)
+        breaker = None
+        if settings.circuit_breaker is not None:
+            breaker = CircuitBreaker(settings.circuit_breaker, name=f"{provider.name}/{name} at {origin_of(base_url)}")
+        return Endpoint(
+            provider=provider,
+            dialect=dialect,
+            base_url=base_url,
+            origin=origin_of(base_url),
+            model=name,
+            auth=auth,
+            pool=pool,
+            breaker=breaker,
+            quota=RetryQuota() if settings.retry is not None else None,
+            options=options,
+            default_headers={**_from_environment(provider), **(settings.default_headers or {})},
+            reasons=tuple(reasons),
+        )
+
+    def _own_provider(self) -> str | None:
+        """Return whose key and address the client was given."""
+        return self._resolve(None)[0].name
+
+    def _resolve(self, model: str | None) -> tuple[Provider, str, list[str]]:
+        """Return who serves *model*, by which name, and how that was told."""
+        settings = self.settings
+        asked = model or settings.model
+        given = settings.provider
+        if given is not None:
+            own = given if isinstance(given, Provider) else find_provider(given)
+            if asked is None:
+                return own, self._default_model(own), [f"The provider is {own.name}, as given; the model is its default."]
+            named, rest = split_model(asked)
+            if named is None or (model is None and find_provider(named) is not own):
+                # With a provider given, a name that looks like another's is this one's own: "openai/gpt-4o" at OpenRouter.
+                return own, asked, [f"The provider is {own.name}, as given; the model is {asked!r}."]
+            return find_provider(named), rest, [f"{asked!r} names the provider and the model."]
+        if asked is None:
+            own = find_provider("custom")
+            return own, self._default_model(own), []
+        named, rest = split_model(asked)
+        if named is not None:
+            return find_provider(named), rest, [f"{asked!r} names the provider and the model."]
+        if model is not None and (settings.provider or settings.model):
+            own = self._resolve(None)[0]
+            return own, asked, [f"{asked!r} names no provider, so it is the client's own, {own.name}."]
+        owner = owner_of(asked)
+        if owner is not None:
+            return find_provider(owner), asked, [f"{asked!r} is a model of {owner}."]
+        if settings.base_url is not None:
+            return find_provider("custom"), asked, [f"{asked!r} is served at the base_url given."]
+        msg = (
+            f"It cannot be told who serves {asked!r}. Name the provider, as in 'openai/{asked}', or pass provider=, or base_url= for a "
+            "server of your own."
+        )
+        raise ConfigurationError(msg)
+
+    @staticmethod
+    def _default_model(provider: Provider) -> str:
+        if provider.default_model is None:
+            msg = f"{provider.name} has no model of its own to begin with: name one, as in Client('{provider.name}/MODEL')."
+            raise ConfigurationError(msg)
+        return provider.default_model
+
+    def _options(self, provider: Provider) -> dict[str, str]:
+        given = self.settings.options or {}
+        options = {name: str(value) for name, value in given.items() if value is not None}
+        for name, option in provider.options.items():
+            if name in options:
+                continue
+            found = environ(option.env)
+            if found is not None:
+                options[name] = found[1]
+            elif option.default is not None:
+                options[name] = option.default
+        return options
+
+    def _base_url(self, provider: Provider, options: Mapping[str, str], own: bool, reasons: list[str]) -> str:
+        if own and self.settings.base_url is not None:
+            reasons.append("The address is the base_url given.")
+            return normalised(self.settings.base_url, default_path=provider.default_path)
+        found = environ(provider.base_env)
+        if found is not None:
+            reasons.append(f"The address is that of {found[0]}.")
+            return normalised(found[1], default_path=provider.default_path)
+        if provider.base_url is None:
+            hint = f", or set {' or '.join(provider.base_env)}" if provider.base_env else ""
+            msg = f"{provider.name} is wherever you run it: pass base_url={hint}."
+            raise ConfigurationError(msg)
+        reasons.append("The address is the provider's own.")
+        return _filled(provider, options)
+
+    def _pool(self, provider: Provider, base_url: str, auth: Auth, own: bool, reasons: list[str]) -> APIKeyPool | None:
+        """Return the keys for an address: one pool for all models there."""
+        if not auth.needs_key:
+            reasons.append("The credential is the one given as auth=." if own and self.settings.auth is not None else "No key is needed.")
+            return None
+        where = f"{provider.name} {base_url}"
+        if where not in self._pools:
+            self._pools[where] = self._make_pool(provider, own, reasons)
+        return self._pools[where]
+
+    def _make_pool(self, provider: Provider, own: bool, reasons: list[str]) -> APIKeyPool | None:
+        settings = self.settings
+        if own and settings.api_keys is not None:
+            reasons.append("The keys are those given as api_keys=.")
+            return settings.api_keys if isinstance(settings.api_keys, APIKeyPool) else APIKeyPool(list(settings.api_keys))
+        if own and settings.api_key is not None:
+            reasons.append("The key is the one given as api_key=.")
+            return APIKeyPool([settings.api_key])
+        found = environ(provider.key_env)
+        if found is not None:
+            reasons.append(f"The key is that of {found[0]}.")
+            return APIKeyPool([found[1]], names=[found[0]])
+        if not provider.key_required:
+            reasons.append("No key was given, and none is needed.")
+            return None
+        variables = " or ".join(provider.key_env)
+        msg = f"There is no key for {provider.name}: pass api_key=" + (f", or set {variables}." if variables else ".")
+        raise ConfigurationError(msg)
+
+    # -- calls
+
+    def completion(
+        self,
+        messages: Any,
+        *,
+        model: str | None,
+        stream: bool,
+        timeout: float | None,
+        deadline: float | None,
+        parameters: Mapping[str, Any],
+    ) -> Call[CompletionResponse]:
+        """Return the call that completes *messages*; everything wrong with it is refused here, before a byte is sent."""
+        endpoint = self.endpoint(model)
+        request, _ = self._request(endpoint, messages, stream=stream, parameters=parameters)
+        dialect = endpoint.dialect
+        job = Job(
+            encode=lambda place: dialect.encode(request, place),
+            decode=lambda response: dialect.decode(response, request),
+            finish=_finish_completion,
+            request=request,
+        )
+        return self._call(endpoint, job, timeout=timeout, deadline=deadline, stream=stream)
+
+    def listing(self, *, model: str | None = None, timeout: float | None = None) -> Call[list[ModelInfo]]:
+        """Return the call that lists the models at an endpoint."""
+        endpoint = self.endpoint(model)
+        dialect = endpoint.dialect
+        if dialect.encode_models(endpoint.place) is None:
+            msg = f"{endpoint.provider.name} has no list of its models."
+            raise UnsupportedParameterError(msg, "models", endpoint.provider.name)
+
+        def encode(place: Place) -> HttpRequest:
+            request = dialect.encode_models(place)
+            assert request is not None  # just tested
+            return request
+
+        job = Job(encode=encode, decode=dialect.decode_models, finish=_finish_listing)
+        return self._call(endpoint, job, timeout=timeout, deadline=None, stream=False)
+
+    def probe(self, *, model: str | None, timeout: float | None) -> Call[Any]:
+        """Return the cheapest call that shows whether an endpoint answers and takes the key."""
+        endpoint = self.endpoint(model)
+        if endpoint.dialect.encode_models(endpoint.place) is not None:
+            return self.listing(model=model, timeout=timeout)
+        return self.completion("ping", model=model, stream=False, timeout=timeout, deadline=None, parameters={"max_tokens": 1})
+
+    def explain(self, messages: Any, *, model: str | None, stream: bool, parameters: Mapping[str, Any]) -> Explanation:
+        """Return what ``completion`` would send. Sends nothing, and leases no key."""
+        import json
+
+        endpoint = self.endpoint(model)
+        request, dropped = self._request(endpoint, messages, stream=stream, parameters=parameters)
+        http = endpoint.dialect.encode(request, endpoint.place)
+        endpoint.finish_headers(http)
+        shown = {name: value if name.lower() in _SHOWN else "***" for name, value in http.headers.items()}
+        credential = getattr(endpoint.auth, "header", None) if endpoint.pool is not None else None
+        if credential is not None:
+            shown[credential] = "***"
+        return Explanation(
+            provider=endpoint.provider.name,
+            model=endpoint.model,
+            method=http.method,
+            url=http.url,
+            headers=shown,
+            body=json.loads(http.body),
+            key=endpoint.pool.next_label(endpoint.model) if endpoint.pool is not None else None,
+            reasons=endpoint.reasons,
+            dropped=tuple(dropped),
+        )
+
+    def report(self, call: Call[Any], error: LLMKitError | None = None) -> HealthReport:
+        """Return what a probe came to."""
+        endpoint = call.endpoint
+        return HealthReport(
+            ok=error is None,
+            provider=endpoint.provider.name,
+            model=endpoint.model,
+            endpoint=endpoint.origin,
+            latency=call.clock() - call.started,
+            error=str(error) if error is not None else None,
+            kind=error.kind if error is not None else None,
+            breaker=str(endpoint.breaker.state) if endpoint.breaker is not None else "off",
+            keys={label: str(state) for label, state in endpoint.pool.states().items()} if endpoint.pool is not None else {},
+            attempts=tuple(call.attempts),
+        )
+
+    def _request(
+        self, endpoint: Endpoint, messages: Any, *, stream: bool, parameters: Mapping[str, Any]
+    ) -> tuple[CompletionRequest, list[str]]:
+        said = {name: value for name, value in parameters.items() if value is not None}
+        request = make_request(messages, model=endpoint.model, stream=stream, **{**self.settings.defaults, **said})
+        unknown = [name for name in request.given() if name not in endpoint.dialect.parameters]
+        if not unknown:
+            return request, []
+        if not self.settings.drop_params:
+            msg = (
+                f"{endpoint.provider.name} does not know {', '.join(unknown)}. Leave it out, say it in the provider's own words with "
+                "extra_body=, or make the client with drop_params=True."
+            )
+            raise UnsupportedParameterError(msg, unknown[0], endpoint.provider.name)
+        return evolve(request, **{name: () if name == "tools" else None for name in unknown}), unknown
+
+    def _call(self, endpoint: Endpoint, job: Job[Any], *, timeout: float | None, deadline: float | None, stream: bool) -> Call[Any]:
+        if self.closed:
+            msg = "This client was closed; make a new one."
+            raise ConfigurationError(msg)
+        settings = self.settings
+        ambient = current_deadline()
+        seconds = settings.deadline if deadline is None else check_seconds("deadline", deadline)
+        own = Deadline.after(seconds) if seconds is not None else None
+        return Call(
+            job=job,
+            endpoint=endpoint,
+            policy=settings.retry,
+            deadline=Deadline.tightest(own, ambient) if ambient is not None else own,
+            deadline_to_end=deadline is not None or ambient is not None,
+            timeout=settings.timeout if timeout is None else check_seconds("timeout", timeout),
+            idle_timeout=settings.idle_timeout,
+            stream=stream,
+        )
+
+
+_SHOWN = frozenset({"content-type", "accept", "user-agent"})
+
+
+def _from_environment(provider: Provider) -> dict[str, str]:
+    found = {header: environ(names) for header, names in provider.headers.items()}
+    return {**provider.static_headers, **{header: value[1] for header, value in found.items() if value is not None}}
+
+
+def _filled(provider: Provider, options: Mapping[str, str]) -> str:
+    """Return the provider's address with the options filled in."""
+    template = provider.base_url or ""
+    for name, option in provider.options.items():
+        mark = "{" + name + "}"
+        if mark not in template:
+            continue
+        value = options.get(name)
+        if not value:
+            variables = f", or set {' or '.join(option.env)}" if option.env else ""
+            msg = f"{provider.name} needs options={{'{name}': ...}}{variables}: {option.meaning or name}."
+            raise ConfigurationError(msg)
+        host = value.removeprefix("https://").rstrip("/")
+        template = template.replace(mark, quote(host, safe=".-_"))
+    check_base_url(template)
+    return template.rstrip("/")
+
+
+def _finish_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> CompletionResponse:
+    finished = evolve(
+        answer,
+        provider=call.endpoint.provider.name,
+        attempts=tuple(call.attempts),
+        elapsed=call.clock() - call.started,
+    )
+    request = call.job.request
+    if request is None or request.response_format is None or finished.tool_calls:
+        return finished
+    return evolve(finished, parsed=_parsed(finished, request))
+
+
+def _parsed(answer: CompletionResponse, request: CompletionRequest) -> Any:
+    from llmkit.structured import parse
+
+    assert request.response_format is not None  # asked for
+    if answer.finish_reason in (FinishReason.REFUSAL, FinishReason.CONTENT_FILTER, FinishReason.LENGTH):
+        why = {"length": "was cut at max_tokens", "refusal": "is a refusal", "content_filter": "was filtered"}[answer.finish_reason.value]
+        msg = f"The answer {why}, so it is not the JSON that was asked for."
+        raise StructuredOutputError(msg, answer.text, attempts=answer.attempts)
+    try:
+        return parse(request.response_format, answer.text)
+    except StructuredOutputError as error:
+        error.attempts = answer.attempts
+        raise
+
+
+def _finish_listing(models: list[ModelInfo], call: Call[list[ModelInfo]]) -> list[ModelInfo]:
+    return [evolve(model, provider=call.endpoint.provider.name) for model in models]

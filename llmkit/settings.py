@@ -1,0 +1,139 @@
+"""What a client is made of: the arguments of both faces, checked once and kept together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from llmkit.auth.base import Auth, CallableAuth, HeaderAuth, NoAuth
+from llmkit.errors import ConfigurationError
+from llmkit.models.request import check_headers, check_parameter, check_seconds
+from llmkit.providers import Provider
+from llmkit.resilience.breaker import CircuitBreakerConfig
+from llmkit.resilience.keys import APIKeyPool
+from llmkit.resilience.retry import RetryConfig
+from llmkit.transport.settings import TransportSettings
+
+__all__ = ["AuthArgument", "Settings"]
+
+AuthArgument = str | Callable[[], Mapping[str, str]] | bool | None
+
+
+def _seconds(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None:
+        check_seconds(attribute.name, value)
+
+
+def _is_a(*kinds: type) -> Callable[[Any, Attribute[Any], Any], None]:
+    def check(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+        if value is not None and not isinstance(value, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            msg = f"{attribute.name} is a {names}, not {type(value).__name__}."
+            raise ConfigurationError(msg)
+
+    return check
+
+
+def _keys(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is None or isinstance(value, APIKeyPool):
+        return
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        msg = "api_keys is a list of keys or an APIKeyPool; a single key is api_key=."
+        raise ConfigurationError(msg)
+
+
+def _whole(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        msg = f"{attribute.name} is a whole number of at least 1, not {value!r}."
+        raise ConfigurationError(msg)
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The arguments of ``Client`` and ``AsyncClient``; API reference, section "Sync"."""
+
+    model: str | None = field(default=None, validator=_is_a(str))
+    provider: str | Provider | None = field(default=None, validator=_is_a(str, Provider))
+    api_key: str | None = field(default=None, repr=False, validator=_is_a(str))
+    api_keys: Sequence[str] | APIKeyPool | None = field(default=None, repr=False, validator=_keys)
+    auth: AuthArgument = field(default=None, repr=False)
+    base_url: str | None = None
+    timeout: float = field(default=60.0, validator=_seconds)
+    deadline: float | None = field(default=600.0, validator=_seconds)
+    retry: RetryConfig | None = field(factory=RetryConfig, validator=_is_a(RetryConfig))
+    circuit_breaker: CircuitBreakerConfig | None = field(factory=CircuitBreakerConfig, validator=_is_a(CircuitBreakerConfig))
+    transport: Any = None
+    default_headers: Mapping[str, str] | None = field(default=None, repr=False)
+    options: Mapping[str, Any] | None = None
+    drop_params: bool = False
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    proxies: Mapping[str, str] | None = field(default=None, repr=False)
+    trust_env: bool = True
+    allow_insecure: bool = False
+    max_connections: int = field(default=100, validator=_whole)
+    idle_timeout: float = field(default=300.0, validator=_seconds)
+    pickle_keys: bool = False
+    defaults: Mapping[str, Any] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        if self.api_key is not None and self.api_keys is not None:
+            msg = "api_key= and api_keys= were both given; one of them is enough."
+            raise ConfigurationError(msg)
+        if self.default_headers is not None:
+            check_headers("default_headers", self.default_headers)
+        for name, value in self.defaults.items():
+            if value is not None and name != "system":
+                check_parameter(name, value)
+        self.make_auth()
+
+    def make_auth(self) -> Auth | None:
+        """Return the way to send the credential that the user asked for; None where the provider's own will do."""
+        if self.auth is None:
+            return None
+        if self.auth is False:
+            return NoAuth()
+        if isinstance(self.auth, str):
+            if not self.auth.isascii() or not self.auth.replace("-", "").replace("_", "").isalnum():
+                msg = f"auth= as a string is the name of a header, not {self.auth!r}."
+                raise ConfigurationError(msg)
+            return HeaderAuth(self.auth, "Bearer " if self.auth.lower() == "authorization" else "")
+        if callable(self.auth):
+            return CallableAuth(self.auth)
+        msg = "auth= is a header's name, a callable that returns headers, or False."
+        raise ConfigurationError(msg)
+
+    def transport_settings(self) -> TransportSettings:
+        return TransportSettings(
+            verify=self.verify,
+            cert=self.cert,
+            proxies=self.proxies,
+            trust_env=self.trust_env,
+            max_connections=self.max_connections,
+        )
+
+    def portable(self) -> dict[str, Any]:
+        """
+        Return what travels in a pickle.
+
+        Raises:
+            ConfigurationError: If it holds a literal key and ``pickle_keys`` is not set, or a part that cannot travel.
+        """
+        if self.transport is not None:
+            msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
+            raise ConfigurationError(msg)
+        if (self.api_key is not None or self.api_keys is not None) and not self.pickle_keys:
+            msg = "This client holds a literal key, which is not pickled. Set the provider's key variable instead, or pass pickle_keys=True."
+            raise ConfigurationError(msg)
+        return {name: getattr(self, name) for name in SETTINGS}
+
+
+SETTINGS = tuple(attribute.name for attribute in Settings.__attrs_attrs__)
+
+
+def environ(names: Sequence[str]) -> tuple[str, str] | None:
+    """Return the first of the variables *names* that is set and not empty, as ``(name, value)``."""
+    return next(((name, value) for name in names if (value := os.environ.get(name))), None)

@@ -1,0 +1,186 @@
+"""
+Answers in a shape: what was asked for as ``response_format``, and the answer's text read by it.
+
+Most wires want an object at the root of a schema. Where the shape is another (a list, a union), it is wrapped in
+``{"value": ...}`` on the way out and unwrapped on the way in, so that neither the caller nor a dialect sees it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
+from typing import Any, Literal, get_origin
+
+from attrs import field, frozen
+
+from llmkit.errors import ConfigurationError, StructuredOutputError
+from llmkit.schema import Schema, copied, drop_nulls, is_object, is_pydantic, is_record, mapped, rooted, schema_of
+from llmkit.tools import checked_name
+
+__all__ = ["ResponseFormat", "as_response_format", "parse"]
+
+_SCHEMA_WORDS = frozenset(("type", "properties", "items", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "not"))
+_JSON_TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
+
+
+@frozen(kw_only=True)
+class ResponseFormat:
+    """
+    The shape an answer must have.
+
+    ``kind`` is ``"json"`` (any JSON) or ``"schema"``. ``schema`` has an object at its root; it is shared, so copy it to change it.
+    ``name`` is one that every wire takes. ``type`` is the Python type the answer becomes, None for plain JSON. ``strict`` asks the
+    provider to keep to the schema; None leaves it to the dialect. ``wrapped`` says that the answer is under ``value``.
+    """
+
+    kind: Literal["json", "schema"]
+    schema: Schema | None = field(default=None, hash=False)
+    name: str = "response"
+    description: str = ""
+    type: Any = None
+    strict: bool | None = None
+    wrapped: bool = False
+
+
+def as_response_format(value: Any) -> ResponseFormat | None:
+    """
+    Return the shape that *value* asks for, None for plain text.
+
+    Args:
+        value: ``"json"``, a JSON Schema, an OpenAI-style dict (``text``, ``json_object``, ``json_schema``), or a type.
+
+    Raises:
+        ConfigurationError: If it is none of these, or a type that no schema can describe.
+    """
+    if value is None or isinstance(value, ResponseFormat):
+        return value
+    if isinstance(value, str):
+        if value != "json":
+            msg = f"response_format must be 'json', a JSON Schema or a type, not {value!r}."
+            raise ConfigurationError(msg)
+        return ResponseFormat(kind="json")
+    if isinstance(value, Mapping):
+        return _format_of_dict(value)
+    # Equal unions may differ in the order of their members, which decides what fits first: hence the text in the key.
+    return _format_of_type(value, repr(value)) if isinstance(value, Hashable) else _format_of_type.__wrapped__(value, "")
+
+
+def _format_of_dict(value: Mapping[str, Any]) -> ResponseFormat | None:
+    kind = value.get("type")
+    if kind == "json_schema":
+        return _format_of_openai(value)
+    if kind in ("text", "json_object"):
+        if len(value) > 1:
+            msg = f"A response_format of type {kind!r} has no other keys; this has {', '.join(map(repr, value))}."
+            raise ConfigurationError(msg)
+        return ResponseFormat(kind="json") if kind == "json_object" else None
+    return _format_of_schema(value, name=_as_name(str(value.get("title", ""))))
+
+
+def _format_of_openai(value: Mapping[str, Any]) -> ResponseFormat:
+    """Read OpenAI's dict: its facts are under ``json_schema`` in Chat Completions, and beside the type in Responses."""
+    body = value.get("json_schema", {key: item for key, item in value.items() if key != "type"})
+    if not isinstance(body, Mapping) or not isinstance(body.get("schema"), Mapping):
+        msg = "A response_format of type 'json_schema' must have a schema."
+        raise ConfigurationError(msg)
+    name = checked_name(body.get("name", "response"))
+    return _format_of_schema(body["schema"], name=name, description=body.get("description") or "", strict=body.get("strict"))
+
+
+def _format_of_schema(schema: Mapping[str, Any], *, name: str, description: str = "", strict: bool | None = None) -> ResponseFormat:
+    kinds = schema.get("type", [])
+    unknown = set(kinds if isinstance(kinds, list) else [kinds]) - _JSON_TYPES
+    if unknown or not _SCHEMA_WORDS & set(schema):
+        msg = f"response_format is neither a JSON Schema nor one of OpenAI's dicts: {dict(schema)!r}."
+        raise ConfigurationError(msg)
+    body, is_wrapped = _wrapped(copied(schema))
+    return ResponseFormat(kind="schema", schema=body, name=name, description=description, strict=strict, wrapped=is_wrapped)
+
+
+@lru_cache(maxsize=256)
+def _format_of_type(tp: Any, _: str) -> ResponseFormat:
+    schema, is_wrapped = _wrapped(schema_of(tp))
+    named = is_record(tp) or is_pydantic(tp)
+    name = _as_name(getattr(get_origin(tp) or tp, "__name__", "") if named else "")
+    return ResponseFormat(kind="schema", schema=schema, name=name, type=tp, wrapped=is_wrapped)
+
+
+def _as_name(title: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", title)[:64] or "response"
+
+
+def _wrapped(schema: Schema) -> tuple[Schema, bool]:
+    """Return *schema* with an object at its root, and whether it had to be wrapped."""
+    if is_object(rooted(schema)):
+        return schema, False
+    shared = {key: value for key, value in schema.items() if key in ("$defs", "definitions", "$schema")}
+    inner = _moved({key: value for key, value in schema.items() if key not in shared})
+    shared = {key: {name: _moved(node) for name, node in value.items()} if key != "$schema" else value for key, value in shared.items()}
+    return {"type": "object", "properties": {"value": inner}, "required": ["value"], "additionalProperties": False, **shared}, True
+
+
+def _moved(node: Schema) -> Schema:
+    """Return *node* with its references to the root, or to what is below it, pointing to where that went."""
+    reference = node.get("$ref")
+    if isinstance(reference, str) and re.match(r"#(?!/\$defs/|/definitions/)", reference):
+        node = {**node, "$ref": f"#/properties/value{reference[1:]}"}
+    return mapped(_moved, node)
+
+
+def parse(shape: ResponseFormat, text: str) -> Any:
+    """
+    Return the answer *text* as *shape* says: an instance of its type, or the decoded JSON where there is no type.
+
+    White space and a Markdown fence around the JSON are passed over.
+
+    Raises:
+        StructuredOutputError: If it is not JSON or not of the type; the message names path and expectation, ``text`` holds
+            the answer and ``parsed`` its JSON.
+    """
+    try:
+        answer = json.loads(_unfenced(text), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        reason = f"is not JSON: {exc}" if text.strip() else "is empty"
+        msg = f"The answer {reason}"
+        raise StructuredOutputError(msg, text=text, original_error=exc) from exc
+    if shape.schema is None:
+        return answer
+    given = drop_nulls(_unwrapped(shape, answer, text), shape.schema)
+    value = given["value"] if shape.wrapped else given
+    return value if shape.type is None else _structured(shape, value, text, answer)
+
+
+def _structured(shape: ResponseFormat, value: Any, text: str, answer: Any) -> Any:
+    from llmkit.structuring import Mismatch, structure  # loads cattrs
+
+    try:
+        return structure(value, shape.type)
+    except (Mismatch, RecursionError) as exc:
+        msg = f"The answer does not fit {shape.name}: {exc}"
+        raise StructuredOutputError(msg, text=text, parsed=answer, original_error=exc) from exc
+
+
+def _unwrapped(shape: ResponseFormat, answer: Any, text: str) -> Any:
+    """Return *answer* as the schema has it: a wrapped shape under ``value``, even if the model did not put it there."""
+    if not shape.wrapped or (isinstance(answer, dict) and "value" in answer):
+        return answer
+    if shape.type is None:
+        msg = 'The answer does not fit the schema: expected an object with the key "value"'
+        raise StructuredOutputError(msg, text=text, parsed=answer)
+    return {"value": answer}  # whether it fits the type is seen when it is structured
+
+
+def _unfenced(text: str) -> str:
+    text = text.strip().removeprefix("\ufeff").strip()
+    if len(text) < 6 or not (text.startswith("```") and text.endswith("```")):
+        return text
+    body = text[3:-3]
+    word = re.match(r"json\w*", body, re.IGNORECASE)
+    return body[word.end() :] if word else body
+
+
+def _refuse_constant(word: str) -> Any:
+    msg = f"{word} is no JSON value"
+    raise ValueError(msg)

@@ -1,0 +1,266 @@
+"""
+Python functions as tools that a model can call.
+
+Rule 1: the function is the contract: its name, docstring and annotations become the schema, and ``Tool.bind`` reads a
+        model's arguments by the same annotations.
+Rule 2: what a model could not call (``*args``, positional-only parameters, a name no provider takes) is refused when the
+        tool is made, not when it is called.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter
+from types import FunctionType
+from typing import Any, Optional, TypeVar, overload
+from weakref import WeakKeyDictionary
+
+from attrs import NOTHING, field, frozen
+
+from llmkit.errors import ConfigurationError, ToolExecutionError
+from llmkit.schema import (
+    Field,
+    Schema,
+    Writer,
+    accepts_null,
+    copied,
+    described,
+    drop_nulls,
+    is_object,
+    parse_docstring,
+    resolved_hints,
+    rooted,
+)
+
+__all__ = ["Tool", "as_tool", "as_tools", "tool"]
+
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what OpenAI, and with it most, take: pydantic-ai's and OpenAI's references, 2026
+_MARK = "__llmkit_tool__"  # functools.wraps copies it, so a decorated tool may be decorated further
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def checked_name(name: object) -> str:
+    """Return *name* if it may name a tool or a schema on every wire."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        msg = f"A name must be 1 to 64 of a-z, A-Z, 0-9, _ and -, not {name!r}."
+        raise ConfigurationError(msg)
+    return name
+
+
+def _as_parameters(schema: Mapping[str, Any] | None) -> Schema:
+    if schema is None:
+        return {"type": "object", "properties": {}, "additionalProperties": False}
+    copy: Schema = copied(schema)
+    if not is_object(rooted(copy)):
+        msg = f"A tool's parameters must be a JSON Schema of type object, not {copy.get('type', sorted(copy))!r}."
+        raise ConfigurationError(msg)
+    return copy
+
+
+@frozen(kw_only=True)
+class Tool:
+    """
+    What a model may call: a name, what it does, the JSON Schema of its arguments, and the function, where there is one.
+
+    ``strict`` asks the provider to keep to the schema; None leaves it to the dialect.
+    """
+
+    name: str = field(converter=checked_name)
+    description: str = ""
+    parameters: Schema = field(default=None, converter=_as_parameters, hash=False)
+    function: Callable[..., Any] | None = field(default=None, repr=False, eq=False)
+    strict: bool | None = None
+
+    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Return *arguments*, decoded JSON, as the keyword arguments of the function: each as its annotation says.
+
+        A tool without a function gets them as they are. Nulls for parameters that may be left out are left out.
+
+        Raises:
+            ToolExecutionError: If one is missing, unknown or of another type; the message names its path.
+        """
+        if not isinstance(arguments, Mapping):
+            msg = f"The arguments of tool {self.name} must be an object, not {type(arguments).__name__}."
+            raise ToolExecutionError(msg, tool=self.name, arguments=arguments)
+        given: dict[str, Any] = drop_nulls(dict(arguments), self.parameters)
+        if self.function is None:
+            return given
+        from llmkit.structuring import Mismatch, structure_fields  # loads cattrs
+
+        try:
+            return structure_fields(given, signature_of(self.function).fields)
+        except Mismatch as exc:
+            msg = f"The arguments of tool {self.name} do not fit: {exc}"
+            raise ToolExecutionError(msg, tool=self.name, arguments=dict(arguments), original_error=exc) from exc
+
+
+@frozen(kw_only=True)
+class Signature:
+    """What a model needs to know of a function."""
+
+    description: str
+    parameters: Schema
+    fields: tuple[Field, ...]
+
+
+# Weak, so that functions made for one call go when it ends. A method's function has two signatures: with self and without.
+_PLAIN: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
+_BOUND: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
+
+
+def signature_of(function: Callable[..., Any]) -> Signature:
+    """
+    Return the signature of a function or bound method; it is read once.
+
+    Raises:
+        ConfigurationError: If a model could not call it by name with JSON values.
+    """
+    cache = _BOUND if inspect.ismethod(function) else _PLAIN
+    key = getattr(function, "__func__", function)
+    known = cache.get(key)
+    if known is None:
+        known = cache[key] = _read_signature(function)
+    return known
+
+
+def _read_signature(function: Callable[..., Any]) -> Signature:
+    title = getattr(function, "__qualname__", repr(function))
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError as exc:
+        msg = f"{title} cannot be a tool: Python knows no signature of it."
+        raise ConfigurationError(msg) from exc
+    prose, told = parse_docstring(function.__doc__ or "")
+    hints = _hints_of(function)
+    if parameters and parameters[0].name in ("self", "cls") and parameters[0].name not in hints:
+        msg = f"{title} cannot be a tool as it stands: take the method of an instance, so that {parameters[0].name} is bound."
+        raise ConfigurationError(msg)
+    writer = Writer()
+    fields = tuple(_as_field(one, hints.get(one.name, Any), told.get(one.name, ""), title) for one in parameters)
+    return Signature(description=prose, parameters=writer.finished(writer.write_fields(fields, title)), fields=fields)
+
+
+def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of the parameters only: what a function returns need not be importable at run time."""
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    if not isinstance(plain, FunctionType):
+        return {}
+    # A copy without defaults, too: Python 3.10 would read a default of None into the annotation.
+    copy = FunctionType(plain.__code__, plain.__globals__, plain.__name__, None, plain.__closure__)
+    copy.__qualname__ = plain.__qualname__
+    copy.__annotations__ = {name: hint for name, hint in plain.__annotations__.items() if name != "return"}
+    return resolved_hints(copy)
+
+
+def _as_field(parameter: Parameter, hint: Any, told: str, title: str) -> Field:
+    if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+        msg = f"{title} cannot be a tool: a model cannot know what to give for {parameter}. Name the parameters."
+        raise ConfigurationError(msg)
+    if parameter.kind is Parameter.POSITIONAL_ONLY:
+        msg = f"{title} cannot be a tool: its parameter {parameter.name} is positional-only, and models call by name."
+        raise ConfigurationError(msg)
+    required = parameter.default is Parameter.empty
+    if parameter.default is None and not accepts_null(Writer().write(hint, f"{title}.{parameter.name}")):
+        hint = Optional[hint]  # noqa: UP045 - not every annotation knows |; ``x: int = None`` means what it meant before PEP 484 forbade it
+    default = NOTHING if required else parameter.default
+    return Field(name=parameter.name, type=hint, required=required, default=default, description=described(hint) or told)
+
+
+@overload
+def tool(function: _Function) -> _Function: ...
+
+
+@overload
+def tool(*, name: str | None = None, description: str | None = None, strict: bool | None = None) -> Callable[[_Function], _Function]: ...
+
+
+def tool(
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    strict: bool | None = None,
+) -> Any:
+    """
+    Mark a function as a tool, with another name or description than its own; it stays the function it was.
+
+    Raises:
+        ConfigurationError: If a model could not call it.
+    """
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        if not inspect.isfunction(function):
+            msg = f"@tool decorates functions, not {function!r}; below @staticmethod and @classmethod, not above."
+            raise ConfigurationError(msg)
+        checked_name(name or function.__name__)
+        setattr(function, _MARK, {"name": name, "description": description, "strict": strict})
+        return function
+
+    return mark if function is None else mark(function)
+
+
+def as_tool(value: object) -> Tool:
+    """
+    Return *value* as a ``Tool``: a function or method, one marked with ``@tool``, a ``Tool``, or an OpenAI-style dict.
+
+    Raises:
+        ConfigurationError: If it is none of these.
+    """
+    if isinstance(value, Tool):
+        return value
+    if isinstance(value, Mapping):
+        return _tool_of_dict(value)
+    if not inspect.isroutine(value):
+        msg = f"{value!r} is no tool: give a function, a Tool or a dict with type 'function'."
+        raise ConfigurationError(msg)
+    marks: Mapping[str, Any] = getattr(value, _MARK, {})
+    signature = signature_of(value)
+    return Tool(
+        name=marks.get("name") or value.__name__,
+        description=signature.description if marks.get("description") is None else marks["description"],
+        parameters=signature.parameters,
+        function=value,
+        strict=marks.get("strict"),
+    )
+
+
+def _tool_of_dict(value: Mapping[str, Any]) -> Tool:
+    """Return the tool in a Chat Completions dict, whose facts are under ``function``, or in a flat one of Responses."""
+    body = value.get("function", {key: item for key, item in value.items() if key != "type"})
+    if value.get("type") != "function" or not isinstance(body, Mapping):
+        msg = f"A tool's dict must have type 'function' and name, description and parameters; this has {dict(value)!r}."
+        raise ConfigurationError(msg)
+    unknown = [key for key in body if key not in ("name", "description", "parameters", "strict")]
+    if "function" in value:
+        unknown += [key for key in value if key not in ("type", "function")]
+    if unknown:
+        msg = f"The tool {body.get('name')!r} has keys that are not known: {', '.join(map(repr, unknown))}."
+        raise ConfigurationError(msg)
+    return Tool(
+        name=body.get("name", ""),
+        description=body.get("description") or "",
+        parameters=body.get("parameters"),
+        strict=body.get("strict"),
+    )
+
+
+def as_tools(values: Iterable[object]) -> tuple[Tool, ...]:
+    """
+    Return each of *values* as a ``Tool``.
+
+    Raises:
+        ConfigurationError: If one is no tool, or two have the same name.
+    """
+    if isinstance(values, (str, Mapping)) or not isinstance(values, Iterable):
+        msg = f"tools must be a list of tools, not {values!r}."
+        raise ConfigurationError(msg)
+    tools = tuple(as_tool(value) for value in values)
+    names = [one.name for one in tools]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        msg = f"Two tools have the same name: {', '.join(twice)}. Give one another with @tool(name=...)."
+        raise ConfigurationError(msg)
+    return tools

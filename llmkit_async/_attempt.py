@@ -1,0 +1,170 @@
+"""
+One request under way: its connection, how far it came, and the limits of time on it.
+
+Rule 1: when a limit is over, the connection is aborted, and whoever waits for it fails. No task is cancelled, so that a cancellation is
+        always the caller's own.
+Rule 2: limits run only while somebody waits for bytes; what the consumer of a stream does in between counts for nothing.
+Rule 3: a limit costs an assignment. A loop has one timer for all attempts, armed for the nearest limit it was told of; when it fires and
+        that limit has moved, it is armed again. (A timer per attempt cost a tenth of a whole request.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import Literal
+
+from llmkit.transport.base import Timeout
+
+__all__ = ["Attempt", "Limit", "Watch"]
+
+STEP = 0.005  # seconds between two looks at the attempts, at least
+
+Limit = Literal["connect_timeout", "read_timeout", "expired"]
+
+
+class Watch:
+    """The timer of one loop."""
+
+    __slots__ = ("_handle", "attempts", "due", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.attempts: set[Attempt] = set()
+        self.due = inf  # when it fires
+        self._handle: asyncio.TimerHandle | None = None
+
+    def arm(self, when: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self.due = when
+        self._handle = self.loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        now = max(self.due, self.loop.time())
+        self.due = nearest = inf
+        self._handle = None
+        for attempt in tuple(self.attempts):
+            nearest = min(nearest, attempt.look(now))
+        if nearest < self.due:
+            self.arm(max(nearest, now + STEP))
+
+
+class Attempt(asyncio.Protocol):
+    """
+    What is known of one request.
+
+    It stands between the transport (asyncio's) and aiohttp's protocol until the first byte has come, since aiohttp does not tell a
+    connection that died without an answer from one that died in the middle of it.
+    """
+
+    connect: float | None = None  # seconds, of a connection made for this request
+    first_byte: float | None = None  # seconds from the beginning
+    transport: asyncio.Transport | None = None
+    over: Limit | None = None  # the limit that ended it
+    is_headed = False  # the head of the response has come
+    is_lost = False  # the connection broke, other than by a clean end
+    waits = False
+    _stays = False
+    _unsent = 0
+    _silent_at = inf
+    _protocol: asyncio.Protocol
+
+    def __init__(self, watch: Watch, timeout: Timeout) -> None:
+        self._watch = watch
+        self.loop = watch.loop
+        self.began = watch.loop.time()
+        self.connect_limit = timeout.connect
+        self.expire_at = inf if timeout.total is None else self.began + timeout.total
+        self._read = inf if timeout.read is None else timeout.read
+
+    def take(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+        """Go on over this connection, which is about to be written to."""
+        self.transport = transport
+        self._protocol = protocol
+        transport.set_protocol(self)
+        self._watch.attempts.add(self)
+        self.wait()
+
+    def stay(self) -> None:
+        """Watch the connection to its end: a body without a length ends with it, and a reset must not look like that end."""
+        if self.transport is not None and not self.transport.is_closing():
+            self._stays = True
+            self.transport.set_protocol(self)
+
+    def wait(self) -> None:
+        """Begin to wait for bytes: ``over`` is set, now or later, when they do not come in time."""
+        now = self.loop.time()
+        limit = self._silent_at = now + self._read
+        if self.expire_at < limit:
+            limit = self.expire_at
+            if limit <= now:
+                self._end("expired")
+                return
+        self.waits = True
+        if limit < self._watch.due:
+            self._watch.arm(limit)
+
+    def expire_in(self, seconds: float | None) -> None:
+        """Allow *seconds* from now, in all; None lifts the bound."""
+        self.expire_at = inf if seconds is None else self.loop.time() + seconds
+        if self.waits and self.expire_at < self._watch.due:
+            self._watch.arm(self.expire_at)
+
+    def look(self, now: float) -> float:
+        """End it if a limit is over, else return the next one."""
+        if not self.waits:
+            return inf
+        if self.expire_at <= now:
+            self._end("expired")
+        elif self._silent_at <= now and not self._is_sending(now):
+            self._end("read_timeout")
+        else:
+            return min(self._silent_at, self.expire_at)
+        return inf
+
+    def finish(self) -> None:
+        """Stop watching."""
+        self.waits = False
+        self._watch.attempts.discard(self)
+
+    def abort(self) -> None:
+        """Stop watching and close the connection at once: without a TLS goodbye, and without sending what is left to send."""
+        self.finish()
+        if self.transport is not None and not self.loop.is_closed():
+            self.transport.abort()
+
+    def _is_sending(self, now: float) -> bool:
+        """Whether the request is still going out; then the silence has not begun."""
+        unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        if unsent in (0, self._unsent):
+            return False
+        self._unsent = unsent
+        self._silent_at = now + self._read
+        return True
+
+    def _end(self, limit: Limit) -> None:
+        self.over = limit
+        self.abort()
+
+    # What the transport calls.
+
+    def data_received(self, data: bytes) -> None:
+        if self.first_byte is None:
+            self.first_byte = self.loop.time() - self.began
+        if not self._stays and self.transport is not None:
+            self.transport.set_protocol(self._protocol)
+        self._protocol.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._protocol.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = exc is not None
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()

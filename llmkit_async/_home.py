@@ -1,0 +1,151 @@
+"""
+What a transport keeps for one event loop, and how that ends in every way a loop can end.
+
+Rule 1: a session is closed in its own loop: by ``close``, or when the loop shuts its asynchronous generators down, as ``asyncio.run``
+        and its likes do before they close the loop.
+Rule 2: where the loop is closed already, or was left behind in a parent process, nothing is awaited: the sockets are closed, and that
+        is all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import socket
+import weakref
+from collections.abc import AsyncGenerator, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar
+
+from llmkit_async._attempt import Watch
+
+__all__ = ["Connections", "Home", "Homes"]
+
+
+class Session(Protocol):
+    """What is needed of aiohttp's session here."""
+
+    async def close(self) -> None: ...
+
+    def detach(self) -> None: ...
+
+
+S = TypeVar("S", bound=Session)
+
+
+class Connections:
+    """The connections made in one loop, as long as they live."""
+
+    __slots__ = ("sockets", "transports")
+
+    def __init__(self) -> None:
+        self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self.transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+
+
+class Home(Generic[S]):
+    """A session with its connections. ``in_flight`` counts the calls that are under way, whose end ``close`` waits for."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, session: S, connections: Connections) -> None:
+        self.loop = loop
+        self.watch = Watch(loop)
+        self.session = session
+        self.in_flight = 0
+        self._connections = connections
+        self._guard: AsyncGenerator[None, None] | None = None
+        self._is_ending = False
+        self._ending: asyncio.Task[None] | None = None
+
+    async def settle(self, homes: Homes[S]) -> None:
+        """Have the session closed with the loop, and taken out of *homes*. Called once, in the loop; does not suspend."""
+        self._guard = self._until_the_end(homes)
+        _open[id(self)] = self
+        await self._guard.__anext__()
+
+    async def close(self) -> None:
+        """Close the session, now or when the last call in flight has ended."""
+        if self.in_flight:
+            self._is_ending = True
+        elif self._guard is not None:
+            await self._guard.aclose()
+
+    def leave(self) -> None:
+        """A call has ended."""
+        self.in_flight -= 1
+        if self._is_ending and not self.in_flight and not self.loop.is_closed():
+            self._close_soon()
+
+    def dispose(self) -> None:
+        """Close the session from outside: from another thread, or after the loop was closed."""
+        if self.loop.is_closed():
+            self._bury()
+            return
+        with suppress(RuntimeError):  # closed by its thread in this moment
+            self.loop.call_soon_threadsafe(self._close_soon)
+
+    def forsake(self) -> None:
+        """Leave the connections to the parent process."""
+        _open.pop(id(self), None)
+        self.session.detach()
+        for sock in list(self._connections.sockets):
+            sock.close()
+        # Whatever is finalised would want to take its sockets out of the selector, which is the parent's as well.
+        _forsaken.append(self)
+
+    async def _until_the_end(self, homes: Homes[S]) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            _open.pop(id(self), None)
+            homes.pop(self.loop, None)
+            await self.session.close()
+            # What was closed politely may still wait for the peer.
+            for transport in list(self._connections.transports):
+                transport.abort()
+            await asyncio.sleep(0)
+
+    def _close_soon(self) -> None:
+        self._ending = self.loop.create_task(self.close())
+
+    def _bury(self) -> None:
+        _open.pop(id(self), None)
+        self.session.detach()
+        for transport in list(self._connections.transports):
+            _abort_without_loop(self.loop, transport)
+        for sock in list(self._connections.sockets):
+            sock.close()
+
+
+Homes = MutableMapping[asyncio.AbstractEventLoop, Home[S]]
+
+_open: dict[int, Home[Any]] = {}
+_forsaken: list[Home[Any]] = []
+
+
+def _abort_without_loop(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
+    """Abort *transport* although *loop* is closed: it closes its socket in a callback, which a closed loop refuses to take."""
+    calls: list[Callable[[], object]] = []
+
+    def call_soon(callback: Callable[..., object], *args: object, **_: object) -> None:
+        calls.append(lambda: callback(*args))
+
+    with suppress(AttributeError):  # a loop that is not asyncio's own closes its sockets itself
+        loop.call_soon = call_soon  # type: ignore[method-assign,assignment]
+        try:
+            transport.abort()
+            # The first is the closing. What follows would wake tasks that died with the loop.
+            for call in calls[:1]:
+                call()
+        finally:
+            del loop.call_soon
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what nobody closed, so that its finaliser does not complain: loops that stand still, or were closed as they were."""
+    for home in list(_open.values()):
+        if home.loop.is_closed():
+            home.dispose()
+        elif not home.loop.is_running():
+            home.in_flight = 0
+            home.loop.run_until_complete(home.close())

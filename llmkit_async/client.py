@@ -1,0 +1,341 @@
+"""
+The asyncio face: ``llmkit.client`` with ``await`` in it, and nothing decided here either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from llmkit.errors import ConfigurationError, LLMKitError
+from llmkit.resilience.backing import abacked_off
+from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
+from llmkit.resilience.retry import RetryConfig
+from llmkit.routing import Router
+from llmkit.settings import Settings
+
+if TYPE_CHECKING:
+    from llmkit.call import Call
+    from llmkit.exchange import Exchange
+    from llmkit.models.content import Messages
+    from llmkit.models.info import Explanation, HealthReport, ModelInfo
+    from llmkit.models.request import Reasoning
+    from llmkit.models.response import CompletionChunk, CompletionResponse
+    from llmkit.providers import Provider
+    from llmkit.resilience.keys import APIKeyPool
+    from llmkit.transport.base import AsyncTransport
+
+__all__ = ["AsyncClient", "AsyncCompletionStream"]
+
+Answer = TypeVar("Answer")
+
+
+class AsyncClient:
+    """
+    One typed call to any language model.
+
+    ``Client("openai/gpt-4o-mini").complete("Say hi").text``; with nothing given, the provider is found by itself. Thread-safe, and
+    usable after ``fork()``. The arguments and their defaults are described in the README, section "The client".
+
+    Raises:
+        ConfigurationError: If something given is wrong or something needed is missing; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        provider: str | Provider | None = None,
+        api_key: str | None = None,
+        api_keys: Sequence[str] | APIKeyPool | None = None,
+        auth: str | Callable[[], Mapping[str, str]] | bool | None = None,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        deadline: float | None = 600.0,
+        retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
+        circuit_breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
+        transport: AsyncTransport | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
+        drop_params: bool = False,
+        verify: bool | str = True,
+        cert: str | tuple[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+        trust_env: bool = True,
+        allow_insecure: bool = False,
+        max_connections: int = 100,
+        idle_timeout: float = 300.0,
+        pickle_keys: bool = False,
+        **defaults: Any,
+    ) -> None:
+        self._start(
+            Settings(
+                model=model,
+                provider=provider,
+                api_key=api_key,
+                api_keys=api_keys,
+                auth=auth,
+                base_url=base_url,
+                timeout=timeout,
+                deadline=deadline,
+                retry=retry,
+                circuit_breaker=circuit_breaker,
+                transport=transport,
+                default_headers=default_headers,
+                options=options,
+                drop_params=drop_params,
+                verify=verify,
+                cert=cert,
+                proxies=proxies,
+                trust_env=trust_env,
+                allow_insecure=allow_insecure,
+                max_connections=max_connections,
+                idle_timeout=idle_timeout,
+                pickle_keys=pickle_keys,
+                defaults=defaults,
+            )
+        )
+
+    def _start(self, settings: Settings) -> None:
+        self._router = Router(settings)
+        self._transport: AsyncTransport = settings.transport or self._own_transport(settings)
+
+    @staticmethod
+    def _own_transport(settings: Settings) -> AsyncTransport:
+        from llmkit_async.transport import AiohttpTransport
+
+        return AiohttpTransport(settings.transport_settings())
+
+    # -- one request
+
+    async def complete(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        tools: Sequence[Any] | None = None,
+        tool_choice: str | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: Any = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        seed: int | None = None,
+        frequency_penalty: float | None = None,
+        presence_penalty: float | None = None,
+        reasoning: Reasoning | None = None,
+        user: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+    ) -> CompletionResponse:
+        """
+        Return the model's answer to *messages*.
+
+        Only what is given is sent. ``timeout`` is seconds to connect and for the longest silence, ``deadline`` seconds for the whole
+        call with all its waits and retries.
+
+        Raises:
+            ConfigurationError: If something given is wrong, and ``UnsupportedParameterError`` if the provider does not know it;
+                nothing was sent.
+            ProviderError: If the provider refused, failed or could not be reached, after all retries.
+            DeadlineExceededError: If the deadline passed first.
+            StructuredOutputError: If the answer does not fit ``response_format``.
+        """
+        return await self._send(self._completion(False, locals()))
+
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        tools: Sequence[Any] | None = None,
+        tool_choice: str | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: Any = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        seed: int | None = None,
+        frequency_penalty: float | None = None,
+        presence_penalty: float | None = None,
+        reasoning: Reasoning | None = None,
+        user: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+    ) -> AsyncCompletionStream:
+        """
+        Return the answer as a stream of chunks; the request goes out when the first is asked for.
+
+        What fails before the first content is retried like ``complete``; after it, nothing is ever sent again. A ``deadline`` given
+        here holds to the stream's end.
+
+        Raises:
+            ConfigurationError: As ``complete``. Everything else is raised by the iteration, and ``StreamInterruptedError`` with all
+                that was received, if the stream ends before the answer does.
+        """
+        return AsyncCompletionStream(self, self._completion(True, locals()))
+
+    async def models(self) -> list[ModelInfo]:
+        """Return the models that the client's provider lists for its key."""
+        return await self._send(self._router.listing())
+
+    async def check(self, *, model: str | None = None, timeout: float | None = None) -> HealthReport:
+        """Return whether the endpoint answers and takes the key. A failure is in the report, not raised."""
+        probe = self._router.probe(model=model, timeout=timeout)
+        try:
+            await self._send(probe)
+        except LLMKitError as error:
+            return self._router.report(probe, error)
+        return self._router.report(probe)
+
+    def explain(self, messages: Messages, *, model: str | None = None, stream: bool = False, **parameters: Any) -> Explanation:
+        """Return the exact request that ``complete`` would send, credentials masked, and why it would go there. Sends nothing."""
+        return self._router.explain(messages, model=model, stream=stream, parameters=parameters)
+
+    def breaker(self, model: str | None = None) -> CircuitBreaker | None:
+        """Return the circuit breaker of *model*'s endpoint, or of the client's own; None where breakers are off."""
+        return self._router.endpoint(model).breaker
+
+    # -- sending
+
+    def _completion(self, stream: bool, arguments: dict[str, Any]) -> Call[CompletionResponse]:
+        return self._router.completion(
+            arguments.pop("messages"),
+            model=arguments.pop("model"),
+            stream=stream,
+            timeout=arguments.pop("timeout"),
+            deadline=arguments.pop("deadline"),
+            parameters={name: value for name, value in arguments.items() if value is not None and name != "self"},
+        )
+
+    @abacked_off
+    async def _send(self, call: Call[Answer]) -> Answer:
+        with call.attempt() as exchange:
+            exchange.read(await self._transport.send(exchange.http, timeout=exchange.timeout))
+        return exchange.result()
+
+    @abacked_off
+    async def _open(self, call: Call[CompletionResponse]) -> Exchange[CompletionResponse]:
+        """Send a streaming request and read up to the first content: so far it may be tried again."""
+        with call.attempt() as exchange:
+            exchange.open(await self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
+            async for chunks in _pieces(exchange):
+                exchange.ready.extend(chunks)
+                if exchange.begun:
+                    break
+        exchange.check()
+        return exchange
+
+    # -- the end
+
+    async def close(self) -> None:
+        """Close idle connections; later calls are refused, calls in flight end by themselves. Idempotent."""
+        self._router.closed = True
+        if self._router.settings.transport is None:
+            await self._transport.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self._router.default.label!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._router.settings.portable()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._start(Settings(**state))
+
+
+class AsyncCompletionStream:
+    """
+    A streamed answer: iterate it for chunks, ``text_iter()`` for text only; ``response`` is the whole of it afterwards.
+
+    Leaving the loop, ``close()``, the end of a ``with`` and garbage collection all close the connection and give the key back.
+    """
+
+    def __init__(self, client: AsyncClient, call: Call[CompletionResponse]) -> None:
+        self._client = client
+        self._call = call
+        self._chunks = self._read()
+        self._response: CompletionResponse | None = None
+
+    @property
+    def response(self) -> CompletionResponse:
+        """The whole answer, once the last chunk was read. Raises ``ConfigurationError`` before that."""
+        if self._response is None:
+            msg = "The stream has not been read to its end: iterate it first, or call collect()."
+            raise ConfigurationError(msg)
+        return self._response
+
+    async def collect(self) -> CompletionResponse:
+        """Read what is left and return the whole answer."""
+        async for _ in self._chunks:
+            pass
+        return self.response
+
+    async def text_iter(self) -> AsyncIterator[str]:
+        """Yield the text of each chunk that has some."""
+        async for chunk in self:
+            if chunk.text:
+                yield chunk.text
+
+    async def __aiter__(self) -> AsyncIterator[CompletionChunk]:
+        # A generator of its own: when a loop is left, it is dropped, and the stream with it.
+        try:
+            async for chunk in self._chunks:
+                yield chunk
+        finally:
+            await self.close()
+
+    async def __anext__(self) -> CompletionChunk:
+        return await self._chunks.__anext__()
+
+    def _read(self) -> Iterator[CompletionChunk]:
+        exchange = self._client._open(self._call)
+        with exchange:
+            yield from exchange.ready
+            exchange.ready = []
+            async for chunks in _pieces(exchange):
+                yield from chunks
+        yield from exchange.ready
+        self._response = exchange.result()
+
+    async def close(self) -> None:
+        """Close the connection and give the key back. Idempotent."""
+        await self._chunks.aclose()
+
+    async def __aenter__(self) -> AsyncCompletionStream:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+
+async def _pieces(exchange: Exchange[Any]) -> AsyncIterator[list[CompletionChunk]]:
+    """Yield the chunks that each piece of the body brings, to the end of the answer."""
+    stream = exchange.astream
+    if stream is None:
+        return
+    while not exchange.ended:
+        stream.expire_in(exchange.patience())
+        data = await anext(exchange.pieces, None)
+        stream.expire_in(None)
+        yield exchange.take(data)
+    await stream.drain()
