@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Job"]
 
 logger = logging.getLogger("llmkit.call")
+# A library is silent unless its user sets logging up.
+logging.getLogger("llmkit").addHandler(logging.NullHandler())
 
 MAX_ATTEMPTS = 8  # in one call over all keys and endpoints: a bound on whatever the parts of it multiply to
 
@@ -183,7 +185,7 @@ class Call(Generic[Answer]):
         policy = self.policy
         if policy is None or policy.max_retries == 0 or failure.begun or len(self.attempts) >= MAX_ATTEMPTS:
             return None
-        if failure.rule.key != "none" and self._has_another_key(failure):
+        if failure.rule.key != "none" and self._has_another_key():
             return self._again(0.0, f"{failure.kind}: another key")
         if failure.rule.again == "no" or (failure.rule.again == "once" and not self.first(failure.kind)):
             return None
@@ -213,9 +215,9 @@ class Call(Generic[Answer]):
         self.wait, self.why = wait, why
         return Again(wait)
 
-    def _has_another_key(self, failure: Failure) -> bool:
+    def _has_another_key(self) -> bool:
         pool = self.endpoint.pool
-        return pool is not None and len(pool) > 1 and pool.has_available(self.endpoint.model, exclude=self.refused_keys)
+        return pool is not None and len(pool) > 1 and pool.next_label(self.endpoint.model, self.refused_keys) is not None
 
     # -- errors
 

@@ -7,7 +7,7 @@ file with ``await`` in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -309,7 +309,7 @@ class CompletionStream:
     def __next__(self) -> CompletionChunk:
         return next(self._chunks)
 
-    def _read(self) -> Iterator[CompletionChunk]:
+    def _read(self) -> Generator[CompletionChunk, None, None]:
         exchange = self._client._open(self._call)
         with exchange:
             yield from exchange.ready

@@ -10,13 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from attrs import define, evolve, field
 
 from llmkit import __version__
 from llmkit._fork import renewed_in_child
-from llmkit.address import check_base_url, is_loopback, normalised, origin_of
+from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth
 from llmkit.call import Call, Job
 from llmkit.dialects.base import Dialect, Place
@@ -215,17 +214,13 @@ class Router:
     def _base_url(self, provider: Provider, options: Mapping[str, str], own: bool, reasons: list[str]) -> str:
         if own and self.settings.base_url is not None:
             reasons.append("The address is the base_url given.")
-            return normalised(self.settings.base_url, default_path=provider.default_path)
+            return provider.base(self.settings.base_url, options)
         found = environ(provider.base_env)
         if found is not None:
             reasons.append(f"The address is that of {found[0]}.")
-            return normalised(found[1], default_path=provider.default_path)
-        if provider.base_url is None:
-            hint = f", or set {' or '.join(provider.base_env)}" if provider.base_env else ""
-            msg = f"{provider.name} is wherever you run it: pass base_url={hint}."
-            raise ConfigurationError(msg)
+            return provider.base(found[1], options)
         reasons.append("The address is the provider's own.")
-        return _filled(provider, options)
+        return provider.base(None, options)
 
     def _pool(self, provider: Provider, base_url: str, auth: Auth, own: bool, reasons: list[str]) -> APIKeyPool | None:
         """Return the keys for an address: one pool for all models there."""
@@ -339,7 +334,7 @@ class Router:
             error=str(error) if error is not None else None,
             kind=error.kind if error is not None else None,
             breaker=str(endpoint.breaker.state) if endpoint.breaker is not None else "off",
-            keys={label: str(state) for label, state in endpoint.pool.states().items()} if endpoint.pool is not None else {},
+            keys={row["label"]: row["state"] for row in endpoint.pool.snapshot()} if endpoint.pool is not None else {},
             attempts=tuple(call.attempts),
         )
 
@@ -385,24 +380,6 @@ _SHOWN = frozenset({"content-type", "accept", "user-agent"})
 def _from_environment(provider: Provider) -> dict[str, str]:
     found = {header: environ(names) for header, names in provider.headers.items()}
     return {**provider.static_headers, **{header: value[1] for header, value in found.items() if value is not None}}
-
-
-def _filled(provider: Provider, options: Mapping[str, str]) -> str:
-    """Return the provider's address with the options filled in."""
-    template = provider.base_url or ""
-    for name, option in provider.options.items():
-        mark = "{" + name + "}"
-        if mark not in template:
-            continue
-        value = options.get(name)
-        if not value:
-            variables = f", or set {' or '.join(option.env)}" if option.env else ""
-            msg = f"{provider.name} needs options={{'{name}': ...}}{variables}: {option.meaning or name}."
-            raise ConfigurationError(msg)
-        host = value.removeprefix("https://").rstrip("/")
-        template = template.replace(mark, quote(host, safe=".-_"))
-    check_base_url(template)
-    return template.rstrip("/")
 
 
 def _finish_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> CompletionResponse:

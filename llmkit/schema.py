@@ -89,16 +89,17 @@ class Field:
 
 
 # Docstrings: Google (a header with a colon), numpy (an underlined header) and Sphinx (fields) styles.
+# Patterns stay text until they are first used, since compiling them would double the time to import this module.
 _SECTIONS_OF_NAMES = frozenset(
     ["Args", "Arguments", "Parameters", "Params", "Keyword Args", "Keyword Arguments", "Other Parameters", "Attributes"]
 )
 _OTHER_SECTIONS = "Returns?|Yields?|Raises|Examples?|Notes?|See Also|Warn(?:ing)?s?|References|Todo|Methods"
-_SECTION = re.compile(rf"({'|'.join(sorted(_SECTIONS_OF_NAMES))}|{_OTHER_SECTIONS})(:?)\s*$")
-_SPHINX_FIELD = re.compile(r":\w+(?:\s[^:]*)?:(?:\s|$)")
+_SECTION = rf"({'|'.join(sorted(_SECTIONS_OF_NAMES))}|{_OTHER_SECTIONS})(:?)\s*$"
+_SPHINX_FIELD = r":\w+(?:\s[^:]*)?:(?:\s|$)"
 _ENTRIES = {
-    "google": re.compile(r"\*{0,2}(\w+)\s*(?:\(.*?\))?\s*:(?:\s+(.*))?$"),
-    "numpy": re.compile(r"(\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?()$"),
-    "sphinx": re.compile(r":(?:param|parameter|arg|argument|key|keyword|ivar|var|cvar|attribute)\s+(?:[^:]*\s)?(\*{0,2}\w+):(?:\s+(.*))?$"),
+    "google": r"\*{0,2}(\w+)\s*(?:\(.*?\))?\s*:(?:\s+(.*))?$",
+    "numpy": r"(\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?()$",
+    "sphinx": r":(?:param|parameter|arg|argument|key|keyword|ivar|var|cvar|attribute)\s+(?:[^:]*\s)?(\*{0,2}\w+):(?:\s+(.*))?$",
 }
 
 
@@ -128,9 +129,9 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _style_begun(line: str, following: str) -> str:
-    if _SPHINX_FIELD.match(line):
+    if re.match(_SPHINX_FIELD, line):
         return "sphinx"
-    header = _SECTION.match(line)
+    header = re.match(_SECTION, line)
     if header is None:
         return ""
     if set(following.strip()) == {"-"}:
@@ -140,14 +141,14 @@ def _style_begun(line: str, following: str) -> str:
     return "google" if header[1] in _SECTIONS_OF_NAMES else "other"
 
 
-def _entries(pattern: re.Pattern[str], block: list[str]) -> dict[str, list[str]]:
+def _entries(pattern: str, block: list[str]) -> dict[str, list[str]]:
     """Return the lines said of each name in one block; a line that begins no entry continues the one above."""
     body = block if block[0].startswith(":") else block[1:]
     margin = min((len(line) - len(line.lstrip()) for line in body if line.strip()), default=0)
     told: dict[str, list[str]] = {}
     texts: list[str] = []
     for line in body:
-        entry = pattern.match(line[margin:])
+        entry = re.match(pattern, line[margin:])
         if entry is None:
             texts.append(line)
             continue
@@ -682,7 +683,7 @@ _UNSPEAKABLE = (
 )
 # Among these, the ones that are the point of a schema where they occur, and not a finer limit on it.
 _ESSENTIAL = ("patternProperties", "not", "if", "then", "else", "dependentRequired", "dependentSchemas")
-_LOOK_AROUND = re.compile(r"\(\?<?[=!]")
+_LOOK_AROUND = r"\(\?<?[=!]"
 
 
 def is_strict_able(schema: Schema) -> bool:
@@ -752,7 +753,7 @@ def _strict(original: Schema) -> Schema:
     notes = [f"{key}: {json.dumps(node.pop(key), ensure_ascii=False)}" for key in _UNSPEAKABLE if key in node]
     if isinstance(node.get("format"), str) and node["format"] not in _STRICT_FORMATS:
         notes.append(f"format: {node.pop('format')}")
-    if isinstance(node.get("pattern"), str) and _LOOK_AROUND.search(node["pattern"]):
+    if isinstance(node.get("pattern"), str) and re.search(_LOOK_AROUND, node["pattern"]):
         notes.append(f"pattern: {node.pop('pattern')}")
     if "prefixItems" in node:
         items = node.pop("prefixItems")

@@ -240,12 +240,12 @@ class _Reader:
                 try:
                     return reader.read(value, member)
                 except (Mismatch, BaseValidationError) as exc:
-                    reasons.append(f"{getattr(member, '__name__', member)} ({_summary(exc, '')})")
+                    reasons.append(f"{getattr(member, '__name__', member)} ({_summary(exc, '').removeprefix(': ')})")
         raise Mismatch(f"fits none of: {', '.join(reasons)}")
 
 
 def _noted(exc: Exception, note: str) -> Exception:
-    exc.__notes__ = [note]  # add_note is not in Python 3.10, and reads the same
+    exc.__dict__["__notes__"] = [note]  # where add_note, which Python 3.10 has not, puts it
     return exc
 
 

@@ -36,7 +36,7 @@ from llmkit.schema import (
 
 __all__ = ["Tool", "as_tool", "as_tools", "tool"]
 
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what OpenAI, and with it most, take: pydantic-ai's and OpenAI's references, 2026
+NAME = r"[a-zA-Z0-9_-]{1,64}"  # FunctionDefinition.name in the OpenAI API, as openai-python 3.54 documents it
 _MARK = "__llmkit_tool__"  # functools.wraps copies it, so a decorated tool may be decorated further
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -44,7 +44,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def checked_name(name: object) -> str:
     """Return *name* if it may name a tool or a schema on every wire."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
         msg = f"A name must be 1 to 64 of a-z, A-Z, 0-9, _ and -, not {name!r}."
         raise ConfigurationError(msg)
     return name
@@ -74,14 +74,14 @@ class Tool:
     function: Callable[..., Any] | None = field(default=None, repr=False, eq=False)
     strict: bool | None = None
 
-    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def bind(self, arguments: object) -> dict[str, Any]:
         """
-        Return *arguments*, decoded JSON, as the keyword arguments of the function: each as its annotation says.
+        Return *arguments*, the JSON that a model wrote, as the keyword arguments of the function: each as annotated.
 
         A tool without a function gets them as they are. Nulls for parameters that may be left out are left out.
 
         Raises:
-            ToolExecutionError: If one is missing, unknown or of another type; the message names its path.
+            ToolExecutionError: If they are no object, or one is missing, unknown or of another type; the message names its path.
         """
         if not isinstance(arguments, Mapping):
             msg = f"The arguments of tool {self.name} must be an object, not {type(arguments).__name__}."

@@ -12,15 +12,20 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from llmkit.transport.base import Timeout
+if TYPE_CHECKING:
+    from llmkit.transport.base import Timeout
 
 __all__ = ["Attempt", "Limit", "Watch"]
 
 STEP = 0.005  # seconds between two looks at the attempts, at least
 
-Limit = Literal["connect_timeout", "read_timeout", "expired"]
+# Bytes that may come before aiohttp says that it has read the head: a head, and what it has read of the body by then. Without this
+# bound, interim replies (100, 103) could come for ever.
+HEAD_ROOM = 1024 * 1024
+
+Limit = Literal["connect_timeout", "read_timeout", "expired", "protocol"]
 
 
 class Watch:
@@ -54,24 +59,25 @@ class Attempt(asyncio.Protocol):
     """
     What is known of one request.
 
-    It stands between the transport (asyncio's) and aiohttp's protocol until the first byte has come, since aiohttp does not tell a
-    connection that died without an answer from one that died in the middle of it.
+    It stands between the transport (asyncio's) and aiohttp's protocol until the head has come, since aiohttp does not tell a connection
+    that died without an answer from one that died in the middle of it.
     """
 
     connect: float | None = None  # seconds, of a connection made for this request
     first_byte: float | None = None  # seconds from the beginning
     transport: asyncio.Transport | None = None
     over: Limit | None = None  # the limit that ended it
-    is_headed = False  # the head of the response has come
     is_lost = False  # the connection broke, other than by a clean end
     waits = False
-    _stays = False
+    waits_for_head = True
+    _room = HEAD_ROOM
     _unsent = 0
     _silent_at = inf
     _protocol: asyncio.Protocol
 
-    def __init__(self, watch: Watch, timeout: Timeout) -> None:
+    def __init__(self, watch: Watch, timeout: Timeout, url: str) -> None:
         self._watch = watch
+        self.url = url
         self.loop = watch.loop
         self.began = watch.loop.time()
         self.connect_limit = timeout.connect
@@ -86,11 +92,10 @@ class Attempt(asyncio.Protocol):
         self._watch.attempts.add(self)
         self.wait()
 
-    def stay(self) -> None:
-        """Watch the connection to its end: a body without a length ends with it, and a reset must not look like that end."""
-        if self.transport is not None and not self.transport.is_closing():
-            self._stays = True
-            self.transport.set_protocol(self)
+    def step_aside(self) -> None:
+        """Let aiohttp have the bytes directly from now on. (The connection may serve another by now, if this answer is whole.)"""
+        if self.transport is not None and self.transport.get_protocol() is self:
+            self.transport.set_protocol(self._protocol)
 
     def wait(self) -> None:
         """Begin to wait for bytes: ``over`` is set, now or later, when they do not come in time."""
@@ -150,10 +155,15 @@ class Attempt(asyncio.Protocol):
     # What the transport calls.
 
     def data_received(self, data: bytes) -> None:
+        now = self.loop.time()
+        self._silent_at = now + self._read
         if self.first_byte is None:
-            self.first_byte = self.loop.time() - self.began
-        if not self._stays and self.transport is not None:
-            self.transport.set_protocol(self._protocol)
+            self.first_byte = now - self.began
+        if self.waits_for_head:
+            self._room -= len(data)
+            if self._room < 0:
+                self._end("protocol")
+                return
         self._protocol.data_received(data)
 
     def eof_received(self) -> bool | None:

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import socket
 import weakref
-from collections.abc import AsyncGenerator, Callable, MutableMapping
+from collections.abc import MutableMapping
 from contextlib import suppress
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from llmkit_async._attempt import Watch
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncGenerator, Callable
 
 __all__ = ["Connections", "Home", "Homes"]
 

@@ -4,7 +4,7 @@ The asyncio face: ``llmkit.client`` with ``await`` in it, and nothing decided he
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -290,13 +290,13 @@ class AsyncCompletionStream:
             pass
         return self.response
 
-    async def text_iter(self) -> AsyncIterator[str]:
+    async def text_iter(self) -> AsyncGenerator[str, None]:
         """Yield the text of each chunk that has some."""
         async for chunk in self:
             if chunk.text:
                 yield chunk.text
 
-    async def __aiter__(self) -> AsyncIterator[CompletionChunk]:
+    async def __aiter__(self) -> AsyncGenerator[CompletionChunk, None]:
         # A generator of its own: when a loop is left, it is dropped, and the stream with it.
         try:
             async for chunk in self._chunks:
@@ -307,14 +307,17 @@ class AsyncCompletionStream:
     async def __anext__(self) -> CompletionChunk:
         return await self._chunks.__anext__()
 
-    def _read(self) -> Iterator[CompletionChunk]:
-        exchange = self._client._open(self._call)
+    async def _read(self) -> AsyncGenerator[CompletionChunk, None]:
+        exchange = await self._client._open(self._call)
         with exchange:
-            yield from exchange.ready
+            for chunk in exchange.ready:
+                yield chunk
             exchange.ready = []
             async for chunks in _pieces(exchange):
-                yield from chunks
-        yield from exchange.ready
+                for chunk in chunks:
+                    yield chunk
+        for chunk in exchange.ready:
+            yield chunk
         self._response = exchange.result()
 
     async def close(self) -> None:
@@ -328,7 +331,7 @@ class AsyncCompletionStream:
         await self.close()
 
 
-async def _pieces(exchange: Exchange[Any]) -> AsyncIterator[list[CompletionChunk]]:
+async def _pieces(exchange: Exchange[Any]) -> AsyncGenerator[list[CompletionChunk], None]:
     """Yield the chunks that each piece of the body brings, to the end of the answer."""
     stream = exchange.astream
     if stream is None:

@@ -1,7 +1,7 @@
 """
 HTTP by aiohttp, which is named here and nowhere else.
 
-Rule 1: aiohttp does nothing by itself: no redirect, no cookie, no netrc, no header, no decoding, no time limit, no second sending.
+Rule 1: aiohttp does nothing by itself: no redirect, no cookie, no netrc, no decoding, no time limit, no second sending.
 Rule 2: every loop has its own session, made when the loop first sends, closed with the transport or with the loop.
 Rule 3: no exception of aiohttp leaves this module, and no traceback through its frames: they hold the request's headers.
 """
@@ -9,45 +9,39 @@ Rule 3: no exception of aiohttp leaves this module, and no traceback through its
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
+import re
 import socket
-import ssl
 import sys
 import threading
 import weakref
-from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from llmkit._fork import renewed_in_child
-from llmkit.transport.base import (
-    BODY_LIMIT,
-    ERROR_BODY_LIMIT,
-    HttpRequest,
-    HttpResponse,
-    Timeout,
-    TransportError,
-    TransportErrorKind,
-)
+from llmkit.transport.base import BODY_LIMIT, ERROR_BODY_LIMIT, HttpRequest, HttpResponse, Timeout, TransportError
 from llmkit.transport.decoding import Decoder
+from llmkit.transport.faults import connect_failure, dns_failure, read_failure
 from llmkit.transport.settings import SOCKET_OPTIONS, TransportSettings
-from llmkit_async._attempt import Attempt
+from llmkit_async._attempt import Attempt, Limit
 from llmkit_async._home import Connections, Home
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout_at
 else:  # aiohttp brings it there
-    from async_timeout import timeout_at
+    from async_timeout import timeout_at  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import AddrInfoType, Connection
@@ -61,43 +55,21 @@ ERROR_BODY_TIME = 5.0  # seconds; that a request was refused is worth more than 
 DRAIN_LIMIT = 64 * 1024  # bytes
 DRAIN_TIME = 0.1  # seconds
 LARGE = 1024 * 1024  # bytes; aiohttp warns of longer bytes objects, and sends a file of them in portions
-DECODE_STEP = 16 * 1024  # bytes of a coded stream decoded at once, which unfold to 16 MiB at most
+DECODE_STEP = 16 * 1024  # bytes of a coded body decoded at once, which unfold to 16 MiB at most
 
-# What aiohttp would add to a request that lacks it.
-_AUTO_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
+# What aiohttp would add to a request that lacks it. (Accept-Encoding is the session's.)
+_AUTO_HEADERS = frozenset({"accept", "content-type", "user-agent"})
 
-# Not the peer's fault.
-_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
+_FIT_URL = re.compile(r"https?://[^/?#\\\s]+/[\x21-\x7e]*", re.ASCII | re.IGNORECASE)
 
-# The first that fits.
-_KINDS: tuple[tuple[type[Exception], TransportErrorKind], ...] = (
-    (aiohttp.ClientConnectorCertificateError, "tls"),
-    (aiohttp.ClientConnectorSSLError, "tls"),
-    (aiohttp.ClientConnectorDNSError, "dns"),
-    (aiohttp.ClientProxyConnectionError, "connect"),
-    (aiohttp.ClientHttpProxyError, "proxy"),
-    (aiohttp.ClientConnectorError, "connect"),
-    (aiohttp.ConnectionTimeoutError, "expired"),  # the wait for a free connection; all other limits are our own
-    (aiohttp.ClientPayloadError, "truncated"),
-    (aiohttp.ClientResponseError, "protocol"),
-    (aiohttp.InvalidURL, "config"),
-    (aiohttp.NonHttpUrlClientError, "config"),
-    (aiohttp.ClientConnectionError, "connection_lost"),
-    (OSError, "connection_lost"),
-    (RuntimeError, "connection_lost"),  # aiohttp says "Connection closed." with it
-    (ValueError, "config"),
-    (TypeError, "config"),
-)
-
-_MESSAGES: dict[TransportErrorKind, str] = {
-    "connect_timeout": "no connection in time",
-    "read_timeout": "nothing came in time",
+_LIMITS: dict[Limit, str] = {
+    "connect_timeout": "no connection came about in time",
+    "read_timeout": "the peer fell silent",
     "expired": "the time allowed is over",
-    "connection_lost": "the connection was closed before an answer came",
-    "truncated": "the connection was closed in the middle of the answer",
-    "protocol": "what came is not HTTP",
-    "config": "the request cannot be sent as it is",
 }
+
+# What aiohttp's parser says of a head that is an attack rather than an accident.
+_HOSTILE = re.compile("too many headers|duplicate|content-length|got more than", re.IGNORECASE)
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, ceil_threshold=inf)
 
@@ -113,7 +85,7 @@ class AiohttpTransport:
     """
 
     def __init__(self, settings: TransportSettings | None = None) -> None:
-        self._settings = TransportSettings() if settings is None else settings
+        self._settings = settings or TransportSettings()
         self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
         self._lock = threading.Lock()
         self._is_closed = False
@@ -122,11 +94,11 @@ class AiohttpTransport:
 
     async def send(self, request: HttpRequest, *, timeout: Timeout, stream: bool = False) -> HttpResponse:
         home = self._homes.get(asyncio.get_running_loop()) or await self._move_in()
-        attempt = Attempt(home.watch, timeout)
+        attempt = Attempt(home.watch, timeout, request.url)
         home.in_flight += 1
         try:
             response = await self._exchange(home, attempt, request, stream)
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 (a cancelled request must end its connection)
             attempt.abort()
             home.leave()
             error = _translated(exc, attempt)
@@ -164,8 +136,7 @@ class AiohttpTransport:
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._is_closed:
-                msg = "the client is closed"
-                raise TransportError("config", msg, fatal=True)
+                raise TransportError("config", "the transport was closed", fatal=True)
             for other in list(self._homes):
                 if other.is_closed():
                     self._homes.pop(other).dispose()
@@ -175,6 +146,9 @@ class AiohttpTransport:
 
     async def _exchange(self, home: _Home, attempt: Attempt, request: HttpRequest, stream: bool) -> HttpResponse:
         url, body, headers = _url(request.url), request.body, request.headers
+        if attempt.expire_at <= attempt.began:
+            raise _out_of_time("expired")
+        _check(headers)
         proxy = self._settings.proxy_for(request.url)
         is_secure = url.scheme == "https" or (proxy is not None and proxy.startswith("https"))
         token = _current.set(attempt)
@@ -198,52 +172,29 @@ class AiohttpTransport:
             raise
 
 
-async def _received(home: _Home, attempt: Attempt, reply: aiohttp.ClientResponse, stream: bool) -> HttpResponse:
-    """Return the response whose head is there, read as far as it is to be read."""
-    attempt.waits = False
-    if attempt.over is not None:
-        raise TransportError(attempt.over, _MESSAGES[attempt.over])
-    attempt.is_headed = True
-    headers = _headers(reply)
-    response = HttpResponse(status=reply.status, headers=headers, connect=attempt.connect, first_byte=attempt.first_byte)
-    if "content-length" not in headers and "transfer-encoding" not in headers:
-        attempt.stay()
-    if not 200 <= reply.status < 300:
-        response.body = await _read_refusal(attempt, reply, headers)
-    elif stream:
-        response.astream = _Stream(home, attempt, reply, headers)
-    else:
-        response.body = await _read_body(attempt, reply, headers)
-    return response
-
-
 class _Stream:
     """The ``AsyncByteStream`` of a reply."""
 
-    __slots__ = ("__weakref__", "_attempt", "_content", "_decoder", "_home", "_is_over", "_is_whole", "_reply", "_rest")
+    __slots__ = ("__weakref__", "_attempt", "_content", "_decoder", "_failure", "_home", "_is_open", "_reply", "_rest")
 
-    def __init__(
-        self, home: _Home, attempt: Attempt, reply: aiohttp.ClientResponse, headers: Mapping[str, str]
-    ) -> None:
-        self._is_over = True  # nothing is to be closed if the coding is unknown
-        self._is_whole = False
+    def __init__(self, home: _Home, attempt: Attempt, reply: aiohttp.ClientResponse, headers: Mapping[str, str]) -> None:
+        self._is_open = False  # nothing is to be closed if the coding is unknown
+        coding = headers.get("content-encoding")
+        self._decoder = Decoder(coding, sys.maxsize) if coding else None
         self._home = home
         self._attempt = attempt
         self._reply = reply
         self._content = reply.content
-        coding = headers.get("content-encoding")
-        self._decoder = Decoder(coding, sys.maxsize) if coding else None
+        self._failure: TransportError | None = TransportError("config", "the stream was closed before its end")
         self._rest = b""  # received and not decoded
-        self._is_over = False
-        attempt.expire_in(None)
+        self._is_open = True
 
     def __aiter__(self) -> _Stream:
         return self
 
     async def __anext__(self) -> bytes:
-        error = None
         try:
-            while not self._is_over:
+            while self._is_open:
                 piece = self._rest or await _read_piece(self._attempt, self._content)
                 if not piece:
                     self._finish()
@@ -253,14 +204,16 @@ class _Stream:
                     self._rest = piece[DECODE_STEP:]
                     if decoded := self._decoder.feed(piece[:DECODE_STEP]):
                         return decoded
-        except BaseException as exc:
-            self._end()
+        except BaseException as exc:  # noqa: BLE001 (a cancelled read must end its connection)
             error = _translated(exc, self._attempt)
+            if self._is_open and error is not None:
+                self._failure = error
+            self._end()
             if error is None:
                 raise exc.with_traceback(None)  # noqa: B904 (it is the same exception)
-        if error is None and self._is_whole:
+        if self._failure is None:
             raise StopAsyncIteration
-        raise error or TransportError("truncated", "the stream was closed before its end")
+        raise TransportError(*self._failure.args)
 
     def expire_in(self, seconds: float | None) -> None:
         self._attempt.expire_in(seconds)
@@ -279,32 +232,33 @@ class _Stream:
         self._end()
 
     def abort(self) -> None:
+        if not self._is_open:
+            return
         loop = self._attempt.loop
         if loop.is_closed() or loop is _running_loop():
             self._end()
-        elif not self._is_over:
-            self._is_over = True
-            with suppress(RuntimeError):  # closed in this moment, and the connection with it
-                loop.call_soon_threadsafe(_end, self._home, self._attempt, self._reply)
+            return
+        self._is_open = False
+        with suppress(RuntimeError):  # closed in this moment, and the connection with it
+            loop.call_soon_threadsafe(_end, self._home, self._attempt, self._reply)
 
     def __del__(self) -> None:
-        if not self._is_over:
-            self.abort()
+        self.abort()
 
     def _finish(self) -> None:
         if self._decoder is not None:
             self._decoder.finish()
-        self._is_whole = True
+        self._failure = None
         self._end()
 
     def _end(self) -> None:
-        if not self._is_over:
-            self._is_over = True
+        if self._is_open:
+            self._is_open = False
             _end(self._home, self._attempt, self._reply)
 
 
 class _Remaining(aiohttp.ClientTimeout):
-    """What is left of an attempt's time, asked for when it is needed, which is seldom."""
+    """What is left of an attempt's time, for the wait until a connection is free. What comes then has limits of our own."""
 
     def __init__(self, attempt: Attempt) -> None:
         super().__init__(total=None, connect=max(attempt.expire_at - attempt.loop.time(), 0.001), ceil_threshold=inf)
@@ -326,30 +280,24 @@ class _Connector(aiohttp.TCPConnector):
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         attempt = _current.get()
         if attempt.transport is not None:
-            # There is no documented way to forbid it (aio-libs/aiohttp#10790).
+            # It cannot be told not to (aio-libs/aiohttp#10790).
             msg = "aiohttp wants to send an idempotent request for the second time"
             raise aiohttp.ClientConnectionError(msg)
         if attempt.expire_at != inf:
-            # For the wait until a connection is free. What comes then has limits of ours.
             timeout = _Remaining(attempt)
         while True:
             connection = await super().connect(req, traces, timeout)
             transport, protocol = connection.transport, connection.protocol
-            if transport is None or protocol is None:
+            if transport is None or protocol is None or (attempt.connect is None and protocol.should_close):
+                # Dead, or something came over it while nobody had asked, and would be taken for the answer.
                 connection.close()
                 continue
             if attempt.connect is not None:
                 self._connections.transports.add(transport)
-            elif protocol.should_close:
-                # Something came over it while nobody had asked, and would be taken for the answer.
-                connection.close()
-                continue
             attempt.take(transport, protocol)
             return connection
 
-    async def _create_connection(
-        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> ResponseHandler:
+    async def _create_connection(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> ResponseHandler:
         attempt = _current.get()
         began = self._loop.time()
         try:
@@ -381,6 +329,7 @@ def _new_home(loop: asyncio.AbstractEventLoop, max_connections: int) -> _Home:
     connections = Connections()
     session = aiohttp.ClientSession(
         connector=_Connector(connections, max_connections),
+        headers={"Accept-Encoding": Decoder.accepts},
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=_NO_LIMIT,
         auto_decompress=False,
@@ -399,10 +348,18 @@ def _dispose(homes: dict[asyncio.AbstractEventLoop, _Home]) -> None:
 @lru_cache(maxsize=256)
 def _url(url: str) -> URL:
     """Return *url* as it is: otherwise ``%3A`` in a model's name would become a colon."""
-    if not url.isascii() or not url.isprintable() or " " in url:
-        msg = "the URL holds a character that must be percent-encoded"
+    if _FIT_URL.fullmatch(url) is None:
+        msg = "a URL needs http or https, a host and a path, and no character that must be percent-encoded"
         raise TransportError("config", msg, fatal=True)
     return URL(url, encoded=True)
+
+
+def _check(headers: Mapping[str, str]) -> None:
+    text = "".join(chain(headers, headers.values()))
+    if not text.isascii() or not text.isprintable():
+        msg = "a header holds a line break or a character that is not ASCII"
+        del text, headers
+        raise TransportError("config", msg, fatal=True)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -412,16 +369,37 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+async def _received(home: _Home, attempt: Attempt, reply: aiohttp.ClientResponse, stream: bool) -> HttpResponse:
+    """Return the response whose head is there, read as far as it is to be read."""
+    attempt.waits = attempt.waits_for_head = False
+    if attempt.over is not None:
+        raise _out_of_time(attempt.over)
+    headers = _headers(reply)
+    coding = headers.get("transfer-encoding", "identity").strip().lower()
+    if coding not in ("chunked", "identity"):
+        raise TransportError("protocol", "the reply has a transfer coding that nobody asked for")
+    # A body without a length ends with the connection; a reset must not look like that end.
+    if coding == "chunked" or "content-length" in headers:
+        attempt.step_aside()
+    response = HttpResponse(status=reply.status, headers=headers, connect=attempt.connect, first_byte=attempt.first_byte)
+    if not 200 <= reply.status < 300:
+        response.body = await _read_refusal(attempt, reply, headers)
+    elif stream:
+        response.astream = _Stream(home, attempt, reply, headers)
+    else:
+        response.body = await _read_body(attempt, reply, headers)
+    return response
+
+
 def _headers(reply: aiohttp.ClientResponse) -> dict[str, str]:
     headers: dict[str, str] = {}
     for title, value in reply.headers.items():
         name = title.lower()
         if not value.isascii():
-            value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            value = value.encode("utf-8", "surrogateescape").decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     if sum(map(len, chain(headers, headers.values()))) > HEADER_LIMIT:
-        msg = "the head of the response is larger than allowed"
-        raise TransportError("protocol", msg, fatal=True)
+        raise _flood()
     return headers
 
 
@@ -436,14 +414,14 @@ async def _read_piece(attempt: Attempt, content: aiohttp.StreamReader) -> bytes:
             raise
     attempt.waits = False
     if attempt.over is not None:
-        raise TransportError(attempt.over, _MESSAGES[attempt.over])
+        raise _out_of_time(attempt.over)
     if attempt.is_lost and not piece:
-        raise TransportError("truncated", _MESSAGES["truncated"])
+        raise TransportError("truncated", "the connection broke before the end of the body")
     return piece
 
 
 def _rest(content: aiohttp.StreamReader) -> bytes:
-    """Return what came before the connection broke: aiohttp gives only its exception from then on."""
+    """Return what came before the connection broke: from then on aiohttp gives only its exception."""
     failure = content.exception()
     content.set_exception(None)  # type: ignore[arg-type]
     rest = content.read_nowait()
@@ -454,12 +432,11 @@ def _rest(content: aiohttp.StreamReader) -> bytes:
 async def _read_body(attempt: Attempt, reply: aiohttp.ClientResponse, headers: Mapping[str, str]) -> bytes:
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > BODY_LIMIT:
-        msg = f"the body is {declared} bytes long, more than allowed"
+        msg = f"a body of {declared} bytes is announced, {BODY_LIMIT} are allowed"
         raise TransportError("response_too_large", msg, fatal=True)
     decoder = Decoder(headers.get("content-encoding"), BODY_LIMIT)
-    content = reply.content
     pieces = []
-    while not content.at_eof() and (piece := await _read_piece(attempt, content)):
+    while not reply.content.at_eof() and (piece := await _read_piece(attempt, reply.content)):
         pieces.append(decoder.feed(piece))
     pieces.append(decoder.finish())
     return b"".join(pieces)
@@ -469,15 +446,16 @@ async def _read_refusal(attempt: Attempt, reply: aiohttp.ClientResponse, headers
     """Return what can be had of the body of a reply that is no success, and close the connection if that is not all."""
     attempt.expire_at = min(attempt.expire_at, attempt.loop.time() + ERROR_BODY_TIME)
     pieces: list[bytes] = []
-    left = ERROR_BODY_LIMIT
+    size = 0
     with suppress(TransportError, aiohttp.ClientError, OSError):
-        decoder = Decoder(headers.get("content-encoding"), BODY_LIMIT)
-        while left > 0 and (piece := await _read_piece(attempt, reply.content)):
-            pieces.append(decoder.feed(piece)[:left])
-            left -= len(pieces[-1])
+        decoder = Decoder(headers.get("content-encoding"), ERROR_BODY_LIMIT + DECODE_STEP)
+        while size < ERROR_BODY_LIMIT and (piece := await _read_piece(attempt, reply.content)):
+            size += len(piece)
+            # In small steps, since the one that goes too far is lost.
+            pieces.extend(decoder.feed(piece[at : at + DECODE_STEP]) for at in range(0, len(piece), DECODE_STEP))
     if not reply.content.is_eof():
         _cut(attempt, reply)
-    return b"".join(pieces)
+    return b"".join(pieces)[:ERROR_BODY_LIMIT]
 
 
 def _end(home: _Home, attempt: Attempt, reply: aiohttp.ClientResponse) -> None:
@@ -500,56 +478,50 @@ def _cut(attempt: Attempt, reply: aiohttp.ClientResponse) -> None:
 
 def _translated(exc: BaseException, attempt: Attempt) -> TransportError | None:
     """Return what *exc* means, or None for what is not the network's: cancellation, interrupts, no memory."""
-    if attempt.over is None and isinstance(exc, TransportError):
-        error = exc.with_traceback(None)
-    elif not isinstance(exc, Exception) or isinstance(exc, MemoryError):
+    if not isinstance(exc, Exception) or isinstance(exc, MemoryError):
         return None
-    elif attempt.over is not None:
-        error = TransportError(attempt.over, _MESSAGES[attempt.over])
+    if attempt.over is not None:
+        error = _out_of_time(attempt.over)
+    elif isinstance(exc, TransportError):
+        error = exc
     else:
-        error = _told(exc, attempt)
-    error.connect, error.first_byte = attempt.connect, attempt.first_byte
-    return error
+        error = _failure(exc, attempt)
+    return TransportError(error.kind, error.message, error.fatal, error.reused, error.local, attempt.connect, attempt.first_byte)
 
 
-def _told(exc: Exception, attempt: Attempt) -> TransportError:
-    kind: TransportErrorKind = next((kind for type_, kind in _KINDS if isinstance(exc, type_)), "protocol")
-    cause = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc
-    number = cause.errno if isinstance(cause, OSError) else None
-    if kind == "tls" and isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        kind = "connect"
-    if kind == "connect" and number == errno.ETIMEDOUT:
-        kind = "connect_timeout"
-    if kind == "connection_lost" and attempt.first_byte is not None:
-        kind = "truncated"
-    if kind == "connection_lost" and _is_tls_refusal(exc.__cause__):
-        kind = "tls"
-    return TransportError(
-        kind,
-        _message(kind, exc, cause),
-        fatal=kind in ("tls", "config") or _is_hopeless(exc),
-        reused=kind == "connection_lost" and attempt.transport is not None and attempt.connect is None,
-        local=number in _LOCAL,
-    )
-
-
-def _is_tls_refusal(cause: BaseException | None) -> bool:
-    """Whether the peer refused our certificate: with TLS 1.3 it says so after the handshake."""
-    return isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or "")
-
-
-def _is_hopeless(exc: Exception) -> bool:
-    """Whether the same would come again."""
+def _failure(exc: Exception, attempt: Attempt) -> TransportError:
+    """Return what an exception of aiohttp's means, in our words: its own may quote the request or the reply."""
+    peer = urlsplit(attempt.url).netloc.rpartition("@")[2]
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError):
+        return connect_failure(peer, exc.certificate_error)
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return dns_failure(exc.host, exc.os_error)
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return connect_failure(f"{exc.host}:{exc.port}", exc.os_error)
+    if isinstance(exc, aiohttp.ConnectionTimeoutError):
+        return TransportError("expired", "no connection became free in the time allowed", local=True)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
-        return exc.status == 407
-    return False
+        # 5xx is the proxy's bad moment; 407, 403 and the like is its last word.
+        return TransportError("proxy", f"the proxy answered {exc.status} to CONNECT", fatal=exc.status < 500)
+    if isinstance(exc, aiohttp.ClientResponseError):
+        return TransportError("protocol", f"what {peer} sent is not HTTP/1.1", fatal=_HOSTILE.search(exc.message) is not None)
+    if isinstance(exc, aiohttp.ClientPayloadError):
+        return TransportError("truncated", f"{peer} closed the connection before the end of the body")
+    if isinstance(exc, (ValueError, TypeError, aiohttp.NonHttpUrlClientError)):
+        return TransportError("config", f"the request cannot be sent as it is ({type(exc).__name__})", fatal=True)
+    begun = attempt.first_byte is not None
+    reused = attempt.transport is not None and attempt.connect is None
+    cause = next((error for error in (exc.__cause__, exc) if isinstance(error, OSError)), None)
+    if cause is not None:
+        return read_failure(peer, cause, begun=begun, reused=reused)
+    if begun:
+        return TransportError("truncated", f"{peer} closed the connection inside the answer")
+    return TransportError("connection_lost", f"{peer} closed the connection without an answer", reused=reused)
 
 
-def _message(kind: TransportErrorKind, exc: Exception, cause: BaseException) -> str:
-    """Say it without a word of the request or the reply, either of which may hold a secret."""
-    if isinstance(exc, aiohttp.ClientHttpProxyError):
-        return f"the proxy answered with status {exc.status}"
-    if not isinstance(exc, aiohttp.ClientConnectorError):
-        return f"{_MESSAGES[kind]} ({type(exc).__name__})"
-    reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or exc.strerror
-    return f"{exc.host}:{exc.port}: {reason}"
+def _out_of_time(limit: Limit) -> TransportError:
+    return _flood() if limit == "protocol" else TransportError(limit, _LIMITS[limit])
+
+
+def _flood() -> TransportError:
+    return TransportError("protocol", f"the reply has more than {HEADER_LIMIT} bytes of headers", fatal=True)

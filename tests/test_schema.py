@@ -7,10 +7,11 @@ import enum
 import json
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, NewType, Optional, Tuple, TypedDict, TypeVar, Union  # noqa: UP035
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from llmkit.errors import ConfigurationError
-from llmkit.schema import drop_nulls, is_strict_able, parse_docstring, schema_of, strict_schema
+from llmkit.schema import copied, drop_nulls, is_strict_able, parse_docstring, schema_of, strict_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,32 @@ class Point(NamedTuple):
 class Box(Generic[T]):
     content: T
     spare: list[T]
+
+
+Number = TypeVar("Number", bound=float)
+Either = TypeVar("Either", int, str)
+
+
+@attrs.frozen
+class Choice(Generic[Number, Either]):
+    number: Number
+    either: Either
+
+
+@dataclass
+class Partial:
+    given: int
+    seen: InitVar[int]
+
+
+@dataclass
+class Defaults:
+    color: Color = Color.RED
+    pair: tuple[int, ...] = (1, 2)
+    things: Any = None
+    odd: Any = object()  # noqa: RUF009
+    odd_pair: tuple[Any, ...] = (object(),)
+    made: int = field(init=False, default=0)
 
 
 @attrs.define
@@ -242,6 +269,47 @@ def test_a_generic_class_is_written_with_its_arguments() -> None:
     assert {"content": {"type": "integer"}, "spare": {"type": "array", "items": {"type": "integer"}}} == schema["properties"]
 
 
+def test_type_variables_without_arguments_are_what_they_may_be() -> None:
+    """The bound, the constraints, or anything."""
+    assert {"number": {"type": "number"}, "either": {"anyOf": [{"type": "integer"}, {"type": "string"}]}} == schema_of(Choice)["properties"]
+    assert {} == schema_of(Box)["properties"]["content"]
+
+
+def test_defaults_are_told_where_json_can_say_them() -> None:
+    """Enum members by their value, tuples as lists; of others only that they are there. What is not given is not asked for."""
+    schema = schema_of(Defaults)
+
+    assert {"color": "red", "pair": [1, 2], "things": None} == {
+        name: node["default"] for name, node in schema["properties"].items() if "default" in node
+    }
+    assert ["color", "pair", "things", "odd", "odd_pair"] == list(schema["properties"])
+    assert "required" not in schema
+
+
+@pytest.mark.parametrize(
+    ("default", "told"), [({"a": [1]}, {"default": {"a": [1]}}), ({"a": object()}, {}), ({1: 2}, {}), (float("inf"), {})]
+)
+def test_an_attrs_default_is_told_where_json_can_say_it(default: Any, told: dict[str, Any]) -> None:
+    """Mappings too, if their keys are text; infinity is no JSON."""
+    made = attrs.make_class("Made", {"x": attrs.field(type=Any, default=default)})
+
+    assert told == schema_of(made)["properties"]["x"]
+
+
+def test_pydantic_fields_in_annotations_are_read() -> None:
+    """A description and bounds, as in the models themselves."""
+    pydantic = pytest.importorskip("pydantic")
+
+    schema = schema_of(Annotated[int, pydantic.Field(ge=1, description="How many.")])
+
+    assert {"type": "integer", "minimum": 1, "description": "How many."} == schema
+
+
+def test_a_doc_in_annotations_is_read() -> None:
+    """PEP 727's Doc is a description as well."""
+    assert {"type": "integer", "description": "How many."} == schema_of(Annotated[int, typing_extensions.Doc("How many.")])
+
+
 def test_an_alias_is_what_it_stands_for() -> None:
     """A type alias made by typing_extensions is read on every Python."""
     Numbers = typing_extensions.TypeAliasType("Numbers", list[int])  # noqa: N806
@@ -284,12 +352,11 @@ def test_a_class_used_twice_is_defined_once() -> None:
 
 def test_two_classes_of_one_name_are_kept_apart() -> None:
     """A definition is named after its class, and numbered if the name is taken."""
-    first = attrs.make_class("Same", {"a": attrs.field(type=int)})
-    second = attrs.make_class("Same", {"b": attrs.field(type=int)})
+    first, second, third = (attrs.make_class("Same", {name: attrs.field(type=int)}) for name in "abc")
 
-    schema = schema_of(tuple[first, first, second, second])  # type: ignore[valid-type]
+    schema = schema_of(tuple[first, first, second, second, third, third])  # type: ignore[valid-type]
 
-    assert {"Same": ["a"], "Same_2": ["b"]} == {name: list(node["properties"]) for name, node in schema["$defs"].items()}
+    assert {"Same": ["a"], "Same_2": ["b"], "Same_3": ["c"]} == {name: list(node["properties"]) for name, node in schema["$defs"].items()}
 
 
 @pytest.mark.parametrize(
@@ -304,6 +371,7 @@ def test_two_classes_of_one_name_are_kept_apart() -> None:
         (Literal[b"x"], "A choice must be"),
         (enum.Enum("Nothing", []), "without members"),
         (Unknowable, "Missing"),
+        (Partial, "Partial.*InitVar"),
     ],
     ids=repr,
 )
@@ -407,6 +475,11 @@ def test_no_docstring_is_too_strange(doc: str) -> None:
 
     assert prose == prose.strip()
     assert all(name.replace("_", "a").isalnum() and text.strip() == text != "" for name, text in told.items())
+
+
+def test_a_word_alone_on_its_line_is_prose() -> None:
+    """Notes is a header only with a colon or underlined."""
+    assert ("Take\nNotes\nof it.", {}) == parse_docstring("Take\nNotes\nof it.")
 
 
 def test_strict_closes_objects_and_requires_everything() -> None:
@@ -551,6 +624,11 @@ OPTIONAL = {
         ({"type": "object", "additionalProperties": OPTIONAL}, {"k": {"a": None}}, {"k": {}}),
         ({"anyOf": [{"type": "null"}, OPTIONAL]}, {"a": None}, {}),
         ({"$ref": "#/$defs/O", "$defs": {"O": OPTIONAL}}, {"a": None}, {}),
+        ({"$ref": "https://example.org/schema"}, {"a": None}, {"a": None}),
+        ({"$ref": "#/$defs/missing/deeper"}, {"a": None}, {"a": None}),
+        ({"anyOf": [OPTIONAL, {"type": "array", "items": OPTIONAL}]}, [{"a": None}], [{}]),
+        ({"anyOf": [OPTIONAL]}, [{"a": None}], [{"a": None}]),
+        ({"properties": {"x": {"const": None}, "y": {"enum": [None]}, "z": {"const": 1}}}, dict.fromkeys("xyz"), {"x": None, "y": None}),
         ({"properties": {"x": {"$ref": "#/$defs/N"}}, "$defs": {"N": {"type": "null"}}}, {"x": None}, {"x": None}),
         ({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}, {"a": None}, {"a": None}),
         ({}, {"a": None}, {"a": None}),
@@ -570,6 +648,16 @@ def test_nulls_are_dropped_by_the_alternative_that_was_meant() -> None:
     kept = drop_nulls([{"kind": "cat", "x": None}, {"kind": "dog", "x": None}], schema)
 
     assert [{"kind": "cat"}, {"kind": "dog", "x": None}] == kept
+
+
+def test_a_copy_shares_nothing() -> None:
+    """Whatever kind of mapping or sequence came in, dicts and lists come out."""
+    given = {"a": [{"b": 1}], "c": ("d",)}
+
+    copy = copied(MappingProxyType(given))
+
+    assert {"a": [{"b": 1}], "c": ["d"]} == copy
+    assert copy["a"][0] is not given["a"][0]
 
 
 @pytest.mark.parametrize("make", [lambda: schema_of(Guest), lambda: schema_of(Room), lambda: schema_of(Node)])

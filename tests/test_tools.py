@@ -199,7 +199,7 @@ def test_wrong_arguments_are_told_with_their_path(arguments: dict[str, Any], wor
 def test_arguments_that_are_no_object_are_refused() -> None:
     """A model that writes a list has not called the tool."""
     with pytest.raises(ToolExecutionError, match="must be an object, not list"):
-        as_tool(bare).bind([1])  # type: ignore[arg-type]
+        as_tool(bare).bind([1])
 
 
 def test_a_null_for_an_optional_parameter_means_its_default() -> None:
@@ -249,6 +249,7 @@ def test_a_tool_without_parameters_takes_an_empty_object() -> None:
         (lambda x: x, "A name must be"),
         (Shop.sell, "self is bound"),
         (dict.fromkeys, "cannot be a tool"),
+        (max, "Python knows no signature"),
     ],
 )
 def test_what_a_model_could_not_call_is_refused(function: Callable[..., Any], words: str) -> None:

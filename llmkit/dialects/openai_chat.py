@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from attrs import field, frozen
@@ -30,7 +30,7 @@ from llmkit.transport.base import HttpRequest, HttpResponse
 
 __all__ = ["OpenAIChat"]
 
-ReasoningWords = Literal["effort", "nested", "thinking", "enable_thinking"]
+ReasoningWords = Literal["effort", "nested", "thinking", "thinking_effort", "enable_thinking"]
 ThinkingReplay = Literal["none", "reasoning_content", "reasoning", "reasoning_details", "content", "tags"]
 
 AUDIO_FORMATS: Mapping[str, str] = {
@@ -40,6 +40,10 @@ AUDIO_FORMATS: Mapping[str, str] = {
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
 }
+
+
+def _names(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(values)
 
 
 @frozen(kw_only=True)
@@ -52,17 +56,30 @@ class OpenAIChat:
         path: Where to post, behind the base URL; ``{model}`` is filled in, percent-encoded.
         models_path: Where models are listed; None where they are not.
         query: What every URL carries behind it; ``{name}`` is an option of that name.
+        headers: Headers beside the usual ones; ``{name}`` is an option of that name, without which the header is left out.
+        extras: What every body carries beside the request, such as a switch whose default would hurt.
+        model_option: The option that names the model to the server, where it is given; the request's model where it is not.
         max_tokens_field: The field that bounds the answer's length.
         seed_field: The field for the seed.
         withholds: Request parameters that this server refuses or ignores.
         takes_top_k: Whether it knows ``top_k``, which OpenAI's own does not.
         stream_usage: Whether usage must be asked for in a stream; servers that always send it may refuse the question.
-        reasoning: How an effort or budget is said: ``reasoning_effort``, ``reasoning: {…}``, ``thinking: {type}``, ``enable_thinking``.
+        reasoning: How an effort or budget is said: ``reasoning_effort``, ``reasoning: {…}``, ``thinking: {type}``, that and
+            ``reasoning_effort``, ``enable_thinking``.
         replay: How a model's thoughts go back to it with the history.
-        schema: ``"json_schema"`` where the server holds a model to a schema; ``"json_object"`` where it only knows JSON, and is told
-            the schema in words.
+        replay_always: Whether a turn with calls is refused without thoughts, so that blank ones stand in for those of other models.
+        schema: ``"json_schema"`` where the server holds a model to a schema; ``"value"`` where it does so under that key;
+            ``"json_object"`` where it only knows JSON, and is told the schema in words.
+        json_mode: Whether it knows ``json_object``; where not, a schema that any object fits asks for JSON.
         strict_tools: Whether a tool's schema may be declared ``strict``.
+        schema_omits: Keywords that are left out of tools' schemas; of ``additionalProperties`` only ``false``.
+        required_choice: The word for "some tool must be called".
         plain_content: Whether content must be a string, never a list of parts.
+        joins_text: Whether content that is text throughout must be a string; other parts may still make it a list.
+        silence: What the content of a turn is that only calls tools: null, no content at all, or an empty string.
+        speaker_names: Whether a message may carry the name of its speaker.
+        one_system: Whether there may be only one system message, at the beginning.
+        bridges_tools: Whether a user may not speak right after a tool; the assistant then says a word between them.
         inline_images: Whether pictures must come as data, never as a link.
         short_tool_ids: Whether the ids of tool calls must be nine letters and digits.
         think_tags: Whether thoughts come inside the text, as ``<think>…</think>`` at its beginning.
@@ -75,16 +92,28 @@ class OpenAIChat:
     path: str = "/chat/completions"
     models_path: str | None = "/models"
     query: str = ""
+    headers: Mapping[str, str] = field(factory=dict)
+    extras: Mapping[str, Any] = field(factory=dict)
+    model_option: str = ""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     seed_field: str = "seed"
-    withholds: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    withholds: frozenset[str] = field(default=frozenset(), converter=_names)
     takes_top_k: bool = False
     stream_usage: bool = True
     reasoning: ReasoningWords = "effort"
     replay: ThinkingReplay = "none"
-    schema: Literal["json_schema", "json_object"] = "json_schema"
+    replay_always: bool = False
+    schema: Literal["json_schema", "json_object", "value"] = "json_schema"
+    json_mode: bool = True
     strict_tools: bool = True
+    schema_omits: frozenset[str] = field(default=frozenset(), converter=_names)
+    required_choice: str = "required"
     plain_content: bool = False
+    joins_text: bool = False
+    silence: Literal["null", "absent", "empty"] = "null"
+    speaker_names: bool = True
+    one_system: bool = False
+    bridges_tools: bool = False
     inline_images: bool = False
     short_tool_ids: bool = False
     think_tags: bool = False
@@ -98,7 +127,8 @@ class OpenAIChat:
         return known if self.takes_top_k else known - {"top_k"}
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
-        body: dict[str, Any] = {"model": request.model, "messages": self._messages(request)}
+        model = place.options.get(self.model_option) or request.model if self.model_option else request.model
+        body: dict[str, Any] = {"model": model, "messages": self._messages(request), **self.extras}
         self._add_sampling(body, request)
         if request.tools:
             self._add_tools(body, request)
@@ -112,8 +142,15 @@ class OpenAIChat:
                 body["stream_options"] = {"include_usage": True}
         return HttpRequest(
             method="POST",
-            url=self._url(self.path, request.model, place),
-            headers=Headers({"Content-Type": "application/json", "Accept": _ACCEPT[request.stream], **(request.extra_headers or {})}),
+            url=self._url(self.path, model, place),
+            headers=Headers(
+                {
+                    "Content-Type": "application/json",
+                    "Accept": _ACCEPT[request.stream],
+                    **(self._own_headers(place) if self.headers else {}),
+                    **(request.extra_headers or {}),
+                }
+            ),
             body=_dumps(merged(body, request.extra_body)),
         )
 
@@ -137,7 +174,8 @@ class OpenAIChat:
     def encode_models(self, place: Place) -> HttpRequest | None:
         if self.models_path is None:
             return None
-        return HttpRequest(method="GET", url=self._url(self.models_path, "", place), headers=Headers({"Accept": "application/json"}))
+        headers = Headers({"Accept": "application/json", **self._own_headers(place)})
+        return HttpRequest(method="GET", url=self._url(self.models_path, "", place), headers=headers)
 
     def decode_models(self, response: HttpResponse) -> list[ModelInfo]:
         return openai_answers.decode_models(response)
@@ -145,8 +183,20 @@ class OpenAIChat:
     def _url(self, path: str, model: str, place: Place) -> str:
         if "{" in path:
             path = path.format(model=_quoted(model))
-        query = self.query.format_map(place.options) if self.query else ""
+        query = self.query.format_map({name: _quoted(value) for name, value in place.options.items()}) if self.query else ""
         return f"{place.base_url}{path}?{query}" if query else f"{place.base_url}{path}"
+
+    def _own_headers(self, place: Place) -> dict[str, str]:
+        headers = {}
+        for name, text in self.headers.items():
+            try:
+                headers[name] = text.format_map(place.options)
+            except KeyError:
+                continue  # it says an option that was not given
+            if not headers[name].isascii() or not headers[name].isprintable():
+                msg = f"{self.owner} sends the option for {name} as a header, which takes no line break and only ASCII."
+                raise ConfigurationError(msg)
+        return headers
 
     # -- parameters
 
@@ -171,8 +221,10 @@ class OpenAIChat:
     def _add_tools(self, body: dict[str, Any], request: CompletionRequest) -> None:
         body["tools"] = [self._tool(tool) for tool in request.tools]
         choice = request.tool_choice
-        if choice in ("auto", "none", "required"):
+        if choice in ("auto", "none"):
             body["tool_choice"] = choice
+        elif choice == "required":
+            body["tool_choice"] = self.required_choice
         elif choice is not None:
             body["tool_choice"] = {"type": "function", "function": {"name": choice}}
         if request.parallel_tool_calls is not None:
@@ -187,13 +239,21 @@ class OpenAIChat:
 
             function["parameters"] = strict_schema(tool.parameters)
             function["strict"] = True
+        if self.schema_omits:
+            from llmkit.dialects.openai_reshaping import without_keywords
+
+            function["parameters"] = without_keywords(function["parameters"], self.schema_omits)
         return {"type": "function", "function": function}
 
     def _response_format(self, request: CompletionRequest) -> dict[str, Any]:
         wanted = request.response_format
         assert wanted is not None  # the caller asked for it
-        if wanted.kind == "json" or self.schema == "json_object":
+        if self.schema == "value":
+            return {"type": "json_object", "value": wanted.schema or {"type": "object"}}
+        if self.schema == "json_object" or (wanted.kind == "json" and self.json_mode):
             return {"type": "json_object"}
+        if wanted.schema is None:
+            return {"type": "json_schema", "json_schema": {"name": wanted.name, "schema": {"type": "object"}, "strict": False}}
         from llmkit.schema import is_strict_able, strict_schema
 
         strict = is_strict_able(wanted.schema)
@@ -212,6 +272,10 @@ class OpenAIChat:
             raise ConfigurationError(msg)
         elif self.reasoning == "thinking":
             body["thinking"] = {"type": "disabled" if reasoning == "none" else "enabled"}
+        elif self.reasoning == "thinking_effort":
+            body["thinking"] = {"type": "disabled" if reasoning == "none" else "enabled"}
+            if reasoning != "none":
+                body["reasoning_effort"] = reasoning
         else:
             body["reasoning_effort"] = reasoning
 
@@ -238,28 +302,43 @@ class OpenAIChat:
                 wire.append(self._turn(message, rest))
         if aside:
             wire.append({"role": "user", "content": aside})
-        return wire
+        return self._reordered(wire) if self.one_system or self.bridges_tools else wire
+
+    def _reordered(self, wire: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        from llmkit.dialects.openai_reshaping import bridged, with_one_system
+
+        if self.one_system:
+            wire = with_one_system(wire)
+        return bridged(wire) if self.bridges_tools else wire
 
     def _schema_in_words(self, request: CompletionRequest) -> str | None:
         """Return what the model is told where the server cannot be: it also has the word "json", which JSON mode demands."""
         wanted = request.response_format
-        if wanted is None or self.schema == "json_schema" or wanted.kind == "json":
+        if wanted is None or self.schema != "json_object" or wanted.kind == "json":
             return None
         return "Answer with one JSON object and nothing else. It fits this JSON Schema:\n" + json.dumps(wanted.schema, ensure_ascii=False)
 
-    def _turn(self, message: Message, parts: list[Part]) -> dict[str, Any]:
+    def _turn(self, message: Message, parts: Sequence[Part]) -> dict[str, Any]:
         turn: dict[str, Any] = {"role": message.role, "content": self._content(parts)}
         if message.name:
-            turn["name"] = message.name
+            self._add_name(turn, message.name)
         return turn
 
-    def _content(self, parts: list[Part]) -> str | list[Any]:
+    def _add_name(self, turn: dict[str, Any], name: str) -> None:
+        if not self.speaker_names:
+            msg = f"{self.owner} refuses messages with the name of their speaker: say it in the text instead of with name={name!r}."
+            raise ConfigurationError(msg)
+        turn["name"] = name
+
+    def _content(self, parts: Sequence[Part]) -> str | list[Any]:
         if len(parts) == 1 and isinstance(parts[0], Text) and not (parts[0].cache and self.marks_cache):
             return parts[0].text
         pieces = [piece for part in parts if (piece := self._part(part)) is not None]
-        if not self.plain_content:
+        if not (self.plain_content or self.joins_text):
             return pieces
         if any(piece.get("type") != "text" for piece in pieces):
+            if not self.plain_content:
+                return pieces
             msg = f"{self.owner} takes text only: this message has a part that is none."
             raise ConfigurationError(msg)
         return "\n".join(piece["text"] for piece in pieces)
@@ -316,12 +395,22 @@ class OpenAIChat:
         # Null is allowed beside calls only; some servers refuse an empty string there.
         turn["content"] = content if content or not calls else None
         if message.name:
-            turn["name"] = message.name
+            self._add_name(turn, message.name)
         if calls:
             turn["tool_calls"] = [self._call(call) for call in calls]
         if thoughts:
             self._add_thoughts(turn, thoughts)
+        if calls and self.replay_always and not turn.get(self.replay):
+            turn[self.replay] = " "  # an empty string counts as none
+        if turn["content"] is None and self.silence != "null":
+            self._break_silence(turn)
         return turn
+
+    def _break_silence(self, turn: dict[str, Any]) -> None:
+        if self.silence == "absent":
+            del turn["content"]
+        else:
+            turn["content"] = ""
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         text = call.text if call.text is not None else json.dumps(dict(call.arguments), ensure_ascii=False)
@@ -372,10 +461,10 @@ _ACCEPT = {False: "application/json", True: "text/event-stream"}
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def _quoted(model: str) -> str:
+def _quoted(text: str) -> str:
     from urllib.parse import quote
 
-    return quote(model, safe="")
+    return quote(text, safe="")
 
 
 def _dumps(body: dict[str, Any]) -> bytes:

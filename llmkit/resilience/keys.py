@@ -205,6 +205,20 @@ class APIKeyPool:
             self._take(key)
             return lease
 
+    def next_label(self, model: str | None = None, exclude: AbstractSet[str] = frozenset()) -> str | None:
+        """Return the label of the key that ``acquire`` would take now, None where every key rests; counts nothing."""
+        now = self._clock()
+        with self._group.lock:
+            seat = self._queue.pick(model, exclude, now)
+            if seat is None:
+                return None
+            self._queue.put(seat)
+            return seat.label
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the keys themselves, for masking them in texts that come from outside."""
+        return tuple([seat.key.secret.reveal() for seat in self._queue.seats])
+
     def snapshot(self) -> list[dict[str, Any]]:
         """Return the state of each key by its label, in order."""
         now = self._clock()

@@ -80,6 +80,6 @@ def is_peer_gone(error: OSError) -> bool:
 
 
 def _tls_reason(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError) and error.verify_message:
-        return f"its certificate cannot be trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate cannot be trusted: {getattr(error, 'verify_message', '') or error}"
     return f"TLS failed: {error.reason or error.strerror or type(error).__name__}"

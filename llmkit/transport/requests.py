@@ -341,8 +341,6 @@ class RequestsTransport:
         host = parts.netloc.rpartition("@")[2]
         route = _Route(pool=pool, host=host, is_forwarded=proxy is not None and parts.scheme == "http")
         self._routes[origin] = route
-        if self._is_closed:  # meanwhile, by another thread
-            self.close()
         return route
 
 

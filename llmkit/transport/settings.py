@@ -44,7 +44,7 @@ _CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # a file or a directory; t
 
 
 class ProxyUrl(str):
-    """The URL of a proxy, always with a scheme. Its ``repr`` shows no user and no password."""
+    """The URL of a proxy, which may hold a password. Its ``repr`` shows no user and no password."""
 
     __slots__ = ()
 
@@ -58,24 +58,31 @@ class ProxyUrl(str):
 
     @property
     def without_userinfo(self) -> str:
-        scheme, _, rest = self.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
+        scheme, colon, rest = self.rpartition("://")
+        return f"{scheme}{colon}{rest.rpartition('@')[2]}"
 
     def __repr__(self) -> str:
         return f"ProxyUrl({self.without_userinfo!r})"
 
 
-class _Proxies(dict[str, str]):
-    """Proxies by scheme or origin; ``repr`` shows which there are."""
+class _Proxies(dict[str, ProxyUrl]):
+    """Proxies by scheme or origin; ``repr`` shows no password."""
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        return f"<proxies for {', '.join(self) or 'nothing'}>"
+    def __init__(self, proxies: Mapping[str, str | None]) -> None:
+        super().__init__({key: ProxyUrl(url or "") for key, url in proxies.items()})
+
+    def __reduce__(self) -> tuple[type[_Proxies], tuple[dict[str, str]]]:
+        return _Proxies, ({key: str(url) for key, url in self.items()},)
 
 
 class _Memory(dict[Any, Any]):
-    """What was found out once. It stays behind when its owner is copied or pickled: a TLS context can be neither."""
+    """
+    What was found out once: the proxy of each origin, and under its name the TLS context and the environment's proxies.
+
+    It stays behind when its owner is copied or pickled: a TLS context can be neither.
+    """
 
     __slots__ = ()
 
@@ -133,23 +140,23 @@ class TransportSettings:
         Raises:
             TransportError: ``config`` for a file that is missing or holds no certificate, with its path.
         """
-        context = self._memory.get(ssl.SSLContext)
+        context: ssl.SSLContext | None = self._memory.get("context")
         if context is None:
             # Two threads may both make one; all use the one that was first.
-            context = self._memory.setdefault(ssl.SSLContext, self._make_context())
-        found: ssl.SSLContext = context
-        return found
+            context = self._memory.setdefault("context", self._make_context())
+        return context
 
     def _find_proxy(self, url: SplitResult) -> ProxyUrl | None:
-        explicit = _select(self.proxies or {}, url)
+        own = _Proxies(self.proxies or {})
+        explicit = _select(own, url)
         if explicit is not None:
             return _checked_proxy(explicit)
         if not self.trust_env or not url.hostname:
             return None
-        environment: Mapping[str, str] | None = self._memory.get(getproxies)
+        environment: _Proxies | None = self._memory.get("environment")
         if environment is None:
-            environment = self._memory.setdefault(getproxies, _Proxies(getproxies()))
-        no_proxy = (self.proxies or {}).get("no_proxy") or environment.get("no", "")
+            environment = self._memory.setdefault("environment", _Proxies(getproxies()))
+        no_proxy = own.get("no_proxy") or environment.get("no") or ""
         if _is_exempt(url, no_proxy) or (_HAS_SYSTEM_PROXIES and not no_proxy and proxy_bypass(url.hostname)):
             return None
         found = _select(environment, url)
@@ -210,17 +217,17 @@ def _split(origin: str) -> SplitResult:
     return parts
 
 
-def _select(proxies: Mapping[str, str], url: SplitResult) -> str | None:
+def _select(proxies: Mapping[str, ProxyUrl], url: SplitResult) -> ProxyUrl | None:
     for key in (f"{url.scheme}://{url.hostname}", url.scheme, f"all://{url.hostname}", "all"):
         if key in proxies:
-            return proxies[key] or ""
+            return proxies[key]
     return None
 
 
-def _checked_proxy(proxy: str) -> ProxyUrl | None:
+def _checked_proxy(proxy: ProxyUrl) -> ProxyUrl | None:
     if not proxy:
         return None
-    url = ProxyUrl(proxy if "://" in proxy else f"http://{proxy}")
+    url = proxy if "://" in proxy else ProxyUrl(f"http://{proxy}")
     scheme = url.partition("://")[0].lower()
     if scheme.startswith("socks"):
         msg = f"a {scheme} proxy is not supported; http and https proxies are"
@@ -230,8 +237,6 @@ def _checked_proxy(proxy: str) -> ProxyUrl | None:
         msg = "the URL of the proxy lacks a host name or has a bad port"
     else:
         return url
-    # The frame that raises must not hold the password.
-    del proxy, url
     raise TransportError("config", msg, fatal=True)
 
 

@@ -199,10 +199,10 @@ def test_times_are_told(raw_server: Any, transport: RequestsTransport) -> None:
 def test_a_body_is_read_to_its_end(raw_server: Any, transport: RequestsTransport, reply: bytes, expected: bytes, is_dripped: bool) -> None:
     """Every framing and coding gives the same body, in one piece or byte by byte."""
     steps = [reply[n : n + 1] for n in range(len(reply))] if is_dripped else [reply]
-    server = raw_server([steps])
+    server, other = raw_server([steps]), raw_server([steps])
 
     whole = transport.send(request_to(server), timeout=QUICK)
-    response = transport.send(request_to(server), timeout=QUICK, stream=True)
+    response = transport.send(request_to(other), timeout=QUICK, stream=True)
 
     assert response.stream is not None
     assert expected == whole.body

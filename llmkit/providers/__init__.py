@@ -1,0 +1,26 @@
+"""Providers: what each is called, where it is, and how it differs. Their names are spelled in ``table`` and nowhere else."""
+
+from __future__ import annotations
+
+from llmkit.providers.provider import Option, Provider
+from llmkit.providers.registry import (
+    ROWS,
+    detectable,
+    find_provider,
+    owner_of,
+    provider_names,
+    register_provider,
+    split_model,
+)
+
+__all__ = [
+    "ROWS",
+    "Option",
+    "Provider",
+    "detectable",
+    "find_provider",
+    "owner_of",
+    "provider_names",
+    "register_provider",
+    "split_model",
+]

@@ -1,0 +1,151 @@
+"""What is known of one provider: its address, its variables, its wire. A value; nothing here reads the environment or a socket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from llmkit.address import check_base_url, normalised
+from llmkit.auth.base import Auth, HeaderAuth
+from llmkit.dialects.base import Dialect
+from llmkit.errors import ConfigurationError
+
+__all__ = ["Option", "Provider", "Row", "urls"]
+
+_MARK = re.compile(r"\{(\w+)\}")
+_FIT_FOR_URL = re.compile(r"[A-Za-z0-9._~:/\[\]-]+")  # what an option may bring into an address: no query, no user info
+
+
+@frozen(kw_only=True)
+class Option:
+    """
+    What one provider alone needs, such as a region.
+
+    Args:
+        env: Environment variables that may hold it, the first found wins.
+        default: What it is where nobody says; None where it cannot be guessed.
+        meaning: What it is, for errors and documentation.
+        choices: What it may be, and what stands in the address for each; empty where it is free.
+        read: Turns what people write into what stands in the address; raises ``ConfigurationError``.
+    """
+
+    env: tuple[str, ...] = ()
+    default: str | None = None
+    meaning: str = ""
+    choices: Mapping[str, str] = field(factory=dict)
+    read: Callable[[str], str] | None = None
+
+
+@frozen(kw_only=True)
+class Provider:
+    """
+    One provider.
+
+    Args:
+        name: What it is called in ``"provider/model"``.
+        dialect: Its wire, with its quirks.
+        base_url: Where it is; ``{name}`` is an option of that name. None where the user must say.
+        aliases: Other names for it.
+        key_env: Environment variables that may hold its key, the first found wins.
+        base_env: Environment variables that may hold its base URL.
+        auth: How the key is sent.
+        key_required: Whether it can do nothing without a key.
+        options: What else it needs.
+        headers: Header names and the environment variables they are taken from, where those are set.
+        static_headers: Headers that always go along.
+        default_path: The path of a base URL that has none; that of ``base_url`` unless said.
+        own_path: A regular expression for the end of a base URL that is part of the wire's own paths, and so is cut off.
+        read_base: Turns what people write for a base URL into one, where the provider's own tools take more than URLs.
+        default_model: The model of ``Client()``, when this provider is found by itself.
+        model_prefixes: How its own models' names begin, in lower case, for a bare ``"gpt-4o"``.
+        choose_dialect: Gives the wire that the options ask for, where there are several.
+    """
+
+    name: str
+    dialect: Dialect
+    base_url: str | None = None
+    aliases: tuple[str, ...] = ()
+    key_env: tuple[str, ...] = ()
+    base_env: tuple[str, ...] = ()
+    auth: Auth = HeaderAuth()  # noqa: RUF009 - frozen
+    key_required: bool = True
+    options: Mapping[str, Option] = field(factory=dict)
+    headers: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    static_headers: Mapping[str, str] = field(factory=dict)
+    default_path: str = field()
+    own_path: str = ""
+    read_base: Callable[[str], str] | None = None
+    default_model: str | None = None
+    model_prefixes: tuple[str, ...] = ()
+    choose_dialect: Callable[[Mapping[str, str]], Dialect] | None = None
+
+    @default_path.default
+    def _path_of_base_url(self) -> str:
+        _, _, rest = (self.base_url or "").partition("://")
+        _, slash, path = rest.partition("/")
+        return slash + path if path and "{" not in path else ""
+
+    def dialect_for(self, options: Mapping[str, str]) -> Dialect:
+        """Return the wire to speak under *options*."""
+        return self.dialect if self.choose_dialect is None else self.choose_dialect(options)
+
+    def base(self, url: str | None, options: Mapping[str, str]) -> str:
+        """
+        Return the base URL of requests, without a slash at its end.
+
+        Args:
+            url: What the user or a variable of ``base_env`` says it is; None for the provider's own address.
+            options: The options in force.
+
+        Raises:
+            ConfigurationError: If it is no fit URL, or the provider's own address needs an option that is not there.
+        """
+        if url is None:
+            return self._own_base(options)
+        given = url if self.read_base is None else self.read_base(url)
+        base = normalised(given)
+        if self.own_path:
+            base = re.sub(f"(?<=[^/])(?:{self.own_path})$", "", base)
+        return normalised(base, default_path=self.default_path)
+
+    def _own_base(self, options: Mapping[str, str]) -> str:
+        if self.base_url is None:
+            variables = f", or set {' or '.join(self.base_env)}" if self.base_env else ""
+            msg = f"{self.name} is wherever you run it: pass base_url={variables}."
+            raise ConfigurationError(msg)
+        base = _MARK.sub(lambda mark: self._option(mark[1], options), self.base_url)
+        # An option that is a host may bring its own scheme, which then counts.
+        base = re.sub("^https://(?=https?://)", "", base)
+        check_base_url(base)
+        return base.rstrip("/")
+
+    def _option(self, name: str, options: Mapping[str, str]) -> str:
+        option = self.options[name]
+        value = options.get(name) or option.default
+        if not value:
+            variables = f", or set {' or '.join(option.env)}" if option.env else ""
+            msg = f"{self.name} needs options={{{name!r}: ...}}{variables}: {option.meaning}."
+            raise ConfigurationError(msg)
+        if option.choices:
+            if value not in option.choices:
+                msg = f"The option {name!r} of {self.name} is one of {', '.join(option.choices)}, not {value!r}."
+                raise ConfigurationError(msg)
+            return option.choices[value]
+        found = value if option.read is None else option.read(value)
+        if not _FIT_FOR_URL.fullmatch(found) or (option.read is None and "/" in found):
+            msg = f"The option {name!r} of {self.name} cannot stand in an address: {value!r}. It is {option.meaning}."
+            raise ConfigurationError(msg)
+        return found
+
+
+Row: TypeAlias = Callable[[str], Provider]
+"""Makes a provider, given its name."""
+
+
+def urls(*prefixes: str) -> tuple[str, ...]:
+    """Return the names of variables that may hold a base URL."""
+    # Two customs of naming: that of OpenAI's SDKs, and LiteLLM's.
+    return tuple(prefix + ending for prefix in prefixes for ending in ("_BASE_URL", "_API_BASE"))

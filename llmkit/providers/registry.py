@@ -1,0 +1,223 @@
+"""
+Looking providers up by name, and registering more of them at run time.
+
+Rule 1: a row of the table is made when it is asked for, once: most programs ask for one of seventy.
+Rule 2: reading takes no lock; registering does, and a name comes to be known only when all else about it is.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import evolve
+
+from llmkit._fork import renewed_in_child
+from llmkit.address import check_base_url
+from llmkit.dialects.base import Dialect
+from llmkit.dialects.openai_chat import OpenAIChat
+from llmkit.errors import ConfigurationError
+from llmkit.providers.provider import Provider, Row
+from llmkit.providers.table import ALIASES, DETECTED, MODEL_PREFIXES, TABLE
+
+__all__ = [
+    "ROWS",
+    "Registry",
+    "detectable",
+    "find_provider",
+    "owner_of",
+    "provider_names",
+    "register_provider",
+    "split_model",
+]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_FIELDS = frozenset(attribute.name for attribute in Provider.__attrs_attrs__)
+
+
+class Registry:
+    """All providers that are known; iterating gives them in the order of the table, then of registering."""
+
+    def __init__(self, table: Mapping[str, Row]) -> None:
+        self._table = table
+        self._made: dict[str, Provider] = {}
+        self._prefixes: dict[str, tuple[str, ...]] = dict(MODEL_PREFIXES)
+        self._names: dict[str, str] = {name: name for name in table}
+        for name, aliases in ALIASES.items():
+            self._names.update(dict.fromkeys(aliases, name))
+        self._lock = threading.Lock()
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Provider]:
+        return (self._row(name) for name in dict.fromkeys(self._names.copy().values()))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def names(self) -> list[str]:
+        """Return all names, aliases too."""
+        return list(self._names)
+
+    def find(self, name: str) -> Provider | None:
+        known = self._names.get(name)
+        return None if known is None else self._row(known)
+
+    def _row(self, name: str) -> Provider:
+        made = self._made.get(name)
+        if made is None:
+            row = self._table[name](name)
+            row = evolve(row, aliases=ALIASES.get(name, ()), model_prefixes=MODEL_PREFIXES.get(name, ()))
+            made = self._made.setdefault(name, row)  # the same one for all threads
+        return made
+
+    def owner_of(self, model: str) -> str | None:
+        for name, prefixes in self._prefixes.items():
+            if prefixes and model.startswith(prefixes):
+                return name
+        return None
+
+    def added(self) -> list[Provider]:
+        """Return the providers that were registered at run time."""
+        return [row for name, row in self._made.copy().items() if name not in self._table]
+
+    def add(self, row: Provider, *, replace: bool) -> None:
+        with self._lock:
+            for name in (row.name, *row.aliases):
+                known = self._names.get(name)
+                if known is not None and not replace and self._made.get(known) != row:
+                    msg = f"The name {name!r} already means the provider {known!r}. Pass replace=True to have yours instead."
+                    raise ConfigurationError(msg)
+            self._made[row.name] = row
+            # Before those of the table: who registers a provider wants it.
+            self._prefixes = {row.name: row.model_prefixes, **{name: old for name, old in self._prefixes.items() if name != row.name}}
+            self._names.update(dict.fromkeys((row.name, *row.aliases), row.name))
+
+
+ROWS = Registry(TABLE)
+
+
+def provider_names() -> list[str]:
+    """Return the names of all known providers, without their aliases, sorted."""
+    return sorted({row.name for row in ROWS})
+
+
+def find_provider(name: str) -> Provider:
+    """
+    Return the provider called *name*.
+
+    Raises:
+        ConfigurationError: If there is none; it names the nearest.
+    """
+    row = ROWS.find(name) or ROWS.find(name.lower())
+    if row is None:
+        raise ConfigurationError(_unknown(name))
+    return row
+
+
+def _unknown(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), ROWS.names(), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"There is no provider {name!r}.{hint} Known are {', '.join(provider_names())}; any other server that speaks "
+        "OpenAI's wire is provider='custom' with base_url=."
+    )
+
+
+def split_model(model: str) -> tuple[str | None, str]:
+    """
+    Return ``(provider, model)`` for ``"provider/model"`` or ``"provider:model"``; no provider where none is named.
+
+    The first separator whose left side is a known provider counts, so that ``ollama/llama3.2:1b`` and
+    ``huggingface/meta-llama/Llama-3.1-8B`` both work.
+    """
+    for index, mark in enumerate(model):
+        if mark in "/:" and model[:index].lower() in ROWS and model[index + 1 :]:
+            return model[:index].lower(), model[index + 1 :]
+    return None, model
+
+
+def owner_of(model: str) -> str | None:
+    """Return the provider whose own model has the bare name *model*, by how its models' names begin."""
+    bare = model.lower()
+    # A tag behind a colon is how local servers name models (deepseek-r1:8b); of the owners only one has colons, behind "ft:".
+    if ":" in bare and not bare.startswith("ft:"):
+        return None
+    return ROWS.owner_of(bare)
+
+
+def detectable() -> list[Provider]:
+    """
+    Return the providers that are found by their key variables, in the order in which they are looked for: those of the table, in
+    its order, then those registered at run time.
+    """
+    rows = [ROWS.find(name) for name in DETECTED] + ROWS.added()
+    return [row for row in rows if row is not None and row.key_env and row.default_model is not None]
+
+
+def register_provider(
+    name: str,
+    *,
+    base_url: str | None = None,
+    env: str | tuple[str, ...] | list[str] = (),
+    dialect: Dialect | None = None,
+    aliases: str | tuple[str, ...] | list[str] = (),
+    replace: bool = False,
+    **fields: Any,
+) -> Provider:
+    """
+    Make a provider known for the rest of the process and return it; ``Client("name/model")`` then finds it.
+
+    Args:
+        name: What it is called: lower-case letters, digits, dots, hyphens and underscores.
+        base_url: Where it is; None where each client says.
+        env: Environment variables that may hold its key. Without any, no key is required.
+        dialect: Its wire; OpenAI's Chat Completions unless said.
+        aliases: Other names for it.
+        replace: Whether it may take the place of the provider that now has the name.
+        **fields: Other fields of ``Provider``.
+
+    Raises:
+        ConfigurationError: If something is not what it must be, or a name is taken.
+    """
+    key_env = _words("env", env)
+    unknown = sorted(set(fields) - _FIELDS)
+    if unknown:
+        msg = f"register_provider() does not know {', '.join(unknown)}. There are {', '.join(sorted(_FIELDS))}."
+        raise ConfigurationError(msg)
+    for word in ("base_env", "model_prefixes"):
+        if word in fields:
+            fields[word] = _words(word, fields[word])
+    names = _words("name", name) + _words("aliases", aliases)
+    for word in names:
+        if _NAME.fullmatch(word) is None:
+            msg = f"A provider's name is of lower-case letters, digits, dots, hyphens and underscores, not {word!r}."
+            raise ConfigurationError(msg)
+    if base_url is not None and "{" not in str(base_url):
+        check_base_url(base_url)
+    if dialect is not None and not callable(getattr(dialect, "encode", None)):
+        msg = f"dialect is an instance of a dialect, such as OpenAIChat(owner={name!r}), not {dialect!r}."
+        raise ConfigurationError(msg)
+    row = Provider(
+        name=name,
+        base_url=None if base_url is None else base_url.rstrip("/"),
+        dialect=dialect or OpenAIChat(owner=name, takes_top_k=True),
+        aliases=names[1:],
+        **{"key_env": key_env, "key_required": bool(key_env), **fields},
+    )
+    ROWS.add(row, replace=replace)
+    return row
+
+
+def _words(name: str, value: object) -> tuple[str, ...]:
+    words = (value,) if isinstance(value, str) else value
+    if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word for word in words):
+        msg = f"{name} is a string or a list of strings, none of them empty, not {value!r}."
+        raise ConfigurationError(msg)
+    return tuple(words)

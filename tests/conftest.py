@@ -1,0 +1,26 @@
+"""What many tests need: a server on loopback, an environment without keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from llmkit.testing import FakeServer
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own keys, proxies and models must not change what a test sees."""
+    for name in list(os.environ):
+        upper = name.upper()
+        if upper.endswith(("_API_KEY", "_TOKEN", "_BASE_URL", "_PROXY")) or upper.startswith(("LLMKIT_", "OPENAI_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """A fake of every provider, on loopback."""
+    with FakeServer() as running:
+        yield running

@@ -1,0 +1,60 @@
+"""The two faces are twins: the same methods, in the same order, with the same parameters and defaults."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llmkit.client
+import llmkit_async.client
+
+TWINS = [
+    (llmkit.client.Client, llmkit_async.client.AsyncClient),
+    (llmkit.client.CompletionStream, llmkit_async.client.AsyncCompletionStream),
+]
+
+# What Python calls differently for coroutines.
+SPELLED = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__": "__iter__", "__anext__": "__next__"}
+
+
+def methods(cls: type) -> list[str]:
+    return [SPELLED.get(name, name) for name, value in vars(cls).items() if callable(value) or isinstance(value, (property, staticmethod))]
+
+
+def parameters(cls: type, name: str) -> list[tuple[str, Any, Any]]:
+    signature = inspect.signature(getattr(cls, name))
+    return [(parameter.name, parameter.kind, parameter.default) for parameter in signature.parameters.values()]
+
+
+@pytest.mark.parametrize(("sync", "twin"), TWINS, ids=lambda cls: cls.__name__)
+def test_the_twins_have_the_same_methods_in_the_same_order(sync: type, twin: type) -> None:
+    """A change to one is a change to both."""
+    assert methods(sync) == methods(twin)
+
+
+@pytest.mark.parametrize(("sync", "twin"), TWINS, ids=lambda cls: cls.__name__)
+def test_the_twins_take_the_same_parameters(sync: type, twin: type) -> None:
+    """Names, kinds, defaults and order."""
+    names = {twin_name: name for twin_name, name in SPELLED.items()}
+    for twin_name, value in vars(twin).items():
+        if inspect.isfunction(value):
+            assert parameters(sync, names.get(twin_name, twin_name)) == parameters(twin, twin_name), twin_name
+
+
+@pytest.mark.parametrize(("sync", "twin"), TWINS, ids=lambda cls: cls.__name__)
+def test_the_twins_do_not_inherit_from_each_other(sync: type, twin: type) -> None:
+    """What they share is below them, not in one of them."""
+    assert (object,) == sync.__bases__
+    assert (object,) == twin.__bases__
+
+
+def test_no_decision_is_made_in_a_face() -> None:
+    """The faces branch on nothing that a provider said: no status, no kind, no provider's name."""
+    for module in (llmkit.client, llmkit_async.client):
+        tree = ast.parse(Path(str(module.__file__)).read_text())
+        words = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert set() == words & {"status", "status_code", "kind", "retryable", "category", "retry_after", "headers", "body"}
