@@ -66,15 +66,21 @@ def compare_processes(name: str, programs: Mapping[str, str], *, reference: str,
     ]
 
 
+# Not getrusage: its peak is inherited from the process that forked, which is this one.
+_PEAK = "; import re; print(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1])"
+
+
 def _run(program: str) -> tuple[float, float]:
     """Return CPU seconds and peak KiB of a fresh interpreter that runs *program*."""
-    child = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""})
+    child = subprocess.Popen([sys.executable, "-c", program + _PEAK], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    printed = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         msg = f"this program failed: {program}"
         raise RuntimeError(msg)
-    return usage.ru_utime + usage.ru_stime, float(usage.ru_maxrss)
+    return usage.ru_utime + usage.ru_stime, float(printed.split()[-1])
 
 
 def _result(name: str, unit: str, costs: Mapping[str, Sequence[float]], reference: str, limit: float | None) -> Result:

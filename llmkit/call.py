@@ -34,6 +34,7 @@ from llmkit.secrets import clean
 if TYPE_CHECKING:
     from llmkit.dialects.base import Place
     from llmkit.exchange import Failure
+    from llmkit.models.fault import Fault
     from llmkit.routing import Endpoint
     from llmkit.transport.base import HttpRequest, HttpResponse
 
@@ -80,7 +81,9 @@ class Call(Generic[Answer]):
     started: float = field(init=False)
     attempts: list[Attempt] = field(factory=list, init=False)
     refused_keys: set[str] = field(factory=set, init=False)
+    credentials: set[str] = field(factory=set, init=False, repr=False)  # sent by an ``auth=`` of the user's
     _http: HttpRequest | None = field(default=None, init=False)
+    _left_out: frozenset[str] = field(default=frozenset(), init=False)  # of the request, since the server was found not to take it
     _failures: int = field(default=0, init=False)  # that count against max_retries
     _once: set[str] = field(factory=set, init=False)  # what has had its one second chance
     _spent: int | None = field(default=None, init=False)  # of the retry quota, by the last retry
@@ -117,7 +120,9 @@ class Call(Generic[Answer]):
     def _encoded(self) -> HttpRequest:
         # Written once: each attempt sends the same bytes, so that a provider's idempotency and our cache can rely on it.
         if self._http is None:
-            self._http = self.job.encode(self.endpoint.place)
+            place = self.endpoint.place
+            self._left_out = place.refused
+            self._http = self.job.encode(place)
             self.endpoint.finish_headers(self._http)
         return self._http
 
@@ -162,6 +167,14 @@ class Call(Generic[Answer]):
         self._once.add(what)
         return True
 
+    def concession(self, fault: Fault) -> str | None:
+        """Return what to leave out from now on, since the server does not take it and the user did not ask for it."""
+        if self.job.request is None:
+            return None
+        found = self.endpoint.dialect.concession(fault, self.job.request)
+        # By what this request said, not by what is known of the server by now: another call may have found it out meanwhile.
+        return found if found not in self._left_out else None
+
     def judge(self, failure: Failure) -> Exception:
         """Return what is to be raised after *failure*: ``Again``, or the error that ends the call."""
         if failure.concession is not None:
@@ -188,7 +201,8 @@ class Call(Generic[Answer]):
         if failure.rule.key != "none" and self._has_another_key():
             return self._again(0.0, f"{failure.kind}: another key")
         if failure.rule.again == "no" or (failure.rule.again == "once" and not self.first(failure.kind)):
-            return None
+            wait_for_key = self._rest_of_another_key() if failure.rule.key != "none" else None
+            return self._again(wait_for_key, f"{failure.kind}: another key") if wait_for_key is not None else None
         if failure.timed_out and not policy.retry_timeouts:
             return None
         self._failures += 1
@@ -219,13 +233,28 @@ class Call(Generic[Answer]):
         pool = self.endpoint.pool
         return pool is not None and len(pool) > 1 and pool.next_label(self.endpoint.model, self.refused_keys) is not None
 
+    def _rest_of_another_key(self) -> float | None:
+        """Return the seconds until a key comes back that was not refused in this call, if that is worth waiting for."""
+        if self.endpoint.pool is None:
+            return None
+        waits = [
+            float(row["retry_after"])
+            for row in self.endpoint.pool.snapshot()
+            if row["label"] not in self.refused_keys and row["retry_after"] is not None and self.endpoint.model not in row["denied_models"]
+        ]
+        return min(waits) if waits and self._fits(min(waits)) else None
+
     # -- errors
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what no text may show: the keys, and what an ``auth=`` of the user's has sent."""
+        return (*self.endpoint.secrets(), *self.credentials)
 
     def error_of(self, failure: Failure) -> LLMKitError:
         """Return *failure* as the error that a user sees; what came from outside is masked."""
         if failure.kind == "deadline":
             return self._too_late(failure)
-        secrets = self.endpoint.secrets()
+        secrets = self.secrets()
         fault = failure.fault
         text = clean(failure.message, secrets, limit=1024)
         facts: dict[str, Any] = {
@@ -237,7 +266,7 @@ class Call(Generic[Answer]):
             "original_error": text,
         }
         cls = error_class(failure.kind)
-        if failure.begun and cls is not StreamInterruptedError and failure.kind in ("truncated", "connection_lost"):
+        if failure.partial is not None and failure.kind in ("truncated", "connection_lost"):
             cls = StreamInterruptedError
         if fault is not None:
             facts.update(
@@ -258,7 +287,7 @@ class Call(Generic[Answer]):
         if fault is None or fault.kind in ("malformed", "truncated"):
             return f"{name}: {text}" if text else f"{name}: {failure.kind}"
         word = fault.code or fault.type or failure.kind
-        return f"{name} refused with {clean(word, self.endpoint.secrets(), limit=80)}: {text}" if text else f"{name} refused with {word}"
+        return f"{name} refused with {clean(word, self.secrets(), limit=80)}: {text}" if text else f"{name} refused with {clean(word, self.secrets(), limit=80)}"
 
     def _too_late(self, failure: Failure | None = None) -> DeadlineExceededError:
         spent = self.clock() - self.started

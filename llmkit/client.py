@@ -235,10 +235,8 @@ class Client:
         """Send a streaming request and read up to the first content: so far it may be tried again."""
         with call.attempt() as exchange:
             exchange.open(self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
-            for chunks in _pieces(exchange):
-                exchange.ready.extend(chunks)
-                if exchange.begun:
-                    break
+            while not exchange.begun and not exchange.ended:
+                exchange.ready.extend(_more(exchange))
         exchange.check()
         return exchange
 
@@ -314,8 +312,10 @@ class CompletionStream:
         with exchange:
             yield from exchange.ready
             exchange.ready = []
-            for chunks in _pieces(exchange):
-                yield from chunks
+            while not exchange.ended:
+                yield from _more(exchange)
+            if exchange.stream is not None:
+                exchange.stream.drain()
         yield from exchange.ready
         self._response = exchange.result()
 
@@ -330,14 +330,11 @@ class CompletionStream:
         self.close()
 
 
-def _pieces(exchange: Exchange[Any]) -> Iterator[list[CompletionChunk]]:
-    """Yield the chunks that each piece of the body brings, to the end of the answer."""
+def _more(exchange: Exchange[Any]) -> list[CompletionChunk]:
+    """Return the chunks that the next piece of the body brings."""
     stream = exchange.stream
-    if stream is None:
-        return
-    while not exchange.ended:
-        stream.expire_in(exchange.patience())
-        data = next(exchange.pieces, None)
-        stream.expire_in(None)
-        yield exchange.take(data)
-    stream.drain()
+    assert stream is not None  # else all was read already
+    stream.expire_in(exchange.patience())
+    data = next(exchange.pieces, None)
+    stream.expire_in(None)
+    return exchange.take(data)

@@ -25,8 +25,9 @@ from llmkit.errors import ConfigurationError
 from llmkit.models.fault import Fault
 from llmkit.models.ledger import Attempt
 from llmkit.models.response import CompletionChunk, CompletionResponse
-from llmkit.resilience.hints import retry_after
 from llmkit.resilience.classify import Rule, classify, rule_for
+from llmkit.resilience.hints import retry_after
+from llmkit.secrets import clean
 from llmkit.transport.base import AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Timeout, TransportError
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Exchange(Generic[Answer]):
     _at: float = field(default=0.0, init=False)
     _asked: float = field(default=0.0, init=False)  # when bytes were last asked for
     _silence: float = field(default=0.0, init=False)  # seconds waited since the last content
+    _bound: str = field(default="deadline", init=False)  # what it means when the time allowed to the transport is over
+    _reached: tuple[float | None, float | None] = field(default=(None, None), init=False)  # connect and first byte, where no reply came
 
     # -- the beginning
 
@@ -113,6 +116,8 @@ class Exchange(Generic[Answer]):
             self._give_back("neutral")
             raise
         if credential:
+            if self._lease is None:
+                call.credentials.update(value.rpartition(" ")[2] for value in credential.values())
             headers = self.http.headers.copy()
             headers.update(credential)
             self.http = HttpRequest(method=self.http.method, url=self.http.url, headers=headers, body=self.http.body)
@@ -176,8 +181,10 @@ class Exchange(Generic[Answer]):
         call = self.call
         self._asked = call.clock()
         left = call.idle_timeout - self._silence
-        if call.deadline is not None and (call.deadline_to_end or not self.begun):
-            left = min(left, call.deadline.remaining())
+        self._bound = "idle_timeout"
+        if call.deadline is not None and (call.deadline_to_end or not self.begun) and call.deadline.remaining() <= left:
+            left = call.deadline.remaining()
+            self._bound = "deadline"
         return max(left, 0.0)
 
     def _refuse_bad_status(self, response: HttpResponse) -> None:
@@ -212,10 +219,10 @@ class Exchange(Generic[Answer]):
             raise raised
 
     def result(self) -> Answer:
-        """Return the answer, or raise what the attempt came to."""
+        """Return the answer, or raise what the attempt came to, or what is wrong with the answer."""
         self.check()
         assert self._answer is not None  # read, or streamed to its end
-        return self._answer
+        return self.call.job.finish(self._answer, self.call)
 
     def _is_complete_all_the_same(self) -> bool:
         """Whether the connection broke only after the answer's proof of completeness had come."""
@@ -231,9 +238,9 @@ class Exchange(Generic[Answer]):
         return True
 
     def _succeed(self, answer: Answer) -> None:
+        self._answer = answer
         self._settle("success")
         self.call.succeeded()
-        self._answer = self.call.job.finish(answer, self.call)
 
     def _fail(self, failure: Failure) -> bool:
         self._settle(failure.rule.breaker, failure)
@@ -258,7 +265,7 @@ class Exchange(Generic[Answer]):
             getattr(self._permit, outcome)()
         if self._lease is not None:
             if outcome == "success":
-                self._lease.good()
+                self._lease.good(self.call.endpoint.model)
             self._lease.release()
 
     def _mark_key(self, failure: Failure, lease: Lease) -> None:
@@ -282,7 +289,7 @@ class Exchange(Generic[Answer]):
 
     def _entry(self, error: str | None, failure: Failure | None) -> Attempt:
         call, endpoint, response = self.call, self.call.endpoint, self._response
-        fault = failure.fault if failure is not None else None
+        connect, first_byte = (response.connect, response.first_byte) if response is not None else self._reached
         return Attempt(
             number=len(call.attempts) + 1,
             provider=endpoint.provider.name,
@@ -290,20 +297,25 @@ class Exchange(Generic[Answer]):
             endpoint=endpoint.origin,
             key=self._lease.label if self._lease is not None else None,
             status=response.status if response is not None else None,
-            request_id=fault.request_id if fault is not None else None,
+            request_id=self._request_id(failure),
             error=error,
             wait=call.wait,
             why=call.why,
             at=self._at,
-            connect=response.connect if response is not None else None,
-            first_byte=response.first_byte if response is not None else None,
+            connect=connect,
+            first_byte=first_byte,
             elapsed=call.clock() - self._started,
         )
+
+    def _request_id(self, failure: Failure | None) -> str | None:
+        if failure is not None and failure.fault is not None and failure.fault.request_id is not None:
+            return clean(failure.fault.request_id, self.call.secrets(), limit=200)
+        answer = self._answer if failure is None else failure.partial
+        return answer.request_id if isinstance(answer, CompletionResponse) else None
 
     # -- failures
 
     def _failure_of_fault(self, fault: Fault) -> Failure:
-        endpoint, request = self.call.endpoint, self.call.job.request
         kind = fault.kind or classify(fault)
         hint = None
         if fault.status >= 300:
@@ -315,7 +327,7 @@ class Exchange(Generic[Answer]):
             fault=fault,
             hint=hint,
             begun=self.begun,
-            concession=endpoint.concession(fault, request) if request is not None and not self.begun else None,
+            concession=self.call.concession(fault) if not self.begun else None,
             partial=self._partial(),
         )
 
@@ -326,12 +338,9 @@ class Exchange(Generic[Answer]):
             self._settle("neutral", error="config")
             raise ConfigurationError(error.message) from None
         if kind == "expired":
-            kind = "deadline" if call.deadline is not None and call.deadline.passed else "idle_timeout"
-        rule = rule_for(kind, None)
-        if error.fatal:
-            rule = rule._replace(again="no")
-        if error.local:
-            rule = rule._replace(breaker="neutral", fallback=False)
+            kind = self._bound
+        self._reached = (error.connect, error.first_byte)
+        rule = rule_for(kind, fatal=error.fatal, local=error.local)
         stale = error.reused and call.first("stale")
         if stale:
             rule = rule._replace(breaker="neutral")

@@ -18,9 +18,9 @@ from llmkit._fork import renewed_in_child
 from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth
 from llmkit.call import Call, Job
+from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError, LLMKitError, StructuredOutputError, UnsupportedParameterError
-from llmkit.models.fault import Fault
 from llmkit.models.info import Explanation, HealthReport, ModelInfo
 from llmkit.models.request import CompletionRequest, check_seconds, make_request
 from llmkit.models.response import CompletionResponse, FinishReason
@@ -54,6 +54,8 @@ class Endpoint:
     options: Mapping[str, str]
     default_headers: Mapping[str, str]
     reasons: tuple[str, ...]
+    facts: ModelFacts
+    parameters: frozenset[str]  # that its wire can say and its model does not refuse
     refused: set[str] = field(factory=set)  # what the server was found not to take
 
     @property
@@ -71,11 +73,6 @@ class Endpoint:
     def secrets(self) -> tuple[str, ...]:
         """Return what no text may show."""
         return () if self.pool is None else self.pool.secrets()
-
-    def concession(self, fault: Fault, request: CompletionRequest) -> str | None:
-        """Return what to leave out from now on, since the server does not take it and the user did not ask for it."""
-        found = self.dialect.concession(fault, request)
-        return found if found not in self.refused else None
 
 
 class Router:
@@ -135,6 +132,7 @@ class Router:
         if not isinstance(auth, NoAuth) and not settings.allow_insecure and base_url.startswith("http:") and not is_loopback(base_url):
             msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
             raise ConfigurationError(msg)
+        facts = facts_of(name)
         breaker = None
         if settings.circuit_breaker is not None:
             breaker = CircuitBreaker(settings.circuit_breaker, name=f"{provider.name}/{name} at {origin_of(base_url)}")
@@ -151,6 +149,8 @@ class Router:
             options=options,
             default_headers={**_from_environment(provider), **(settings.default_headers or {})},
             reasons=tuple(reasons),
+            facts=facts,
+            parameters=dialect.parameters - facts.refuses,
         )
 
     def _own_provider(self) -> str | None:
@@ -342,13 +342,14 @@ class Router:
         self, endpoint: Endpoint, messages: Any, *, stream: bool, parameters: Mapping[str, Any]
     ) -> tuple[CompletionRequest, list[str]]:
         said = {name: value for name, value in parameters.items() if value is not None}
-        request = make_request(messages, model=endpoint.model, stream=stream, **{**self.settings.defaults, **said})
-        unknown = [name for name in request.given() if name not in endpoint.dialect.parameters]
+        request = make_request(messages, model=endpoint.model, stream=stream, facts=endpoint.facts, **{**self.settings.defaults, **said})
+        unknown = [name for name in request.given() if name not in endpoint.parameters]
         if not unknown:
             return request, []
         if not self.settings.drop_params:
+            who = endpoint.provider.name if unknown[0] not in endpoint.facts.refuses else endpoint.label
             msg = (
-                f"{endpoint.provider.name} does not know {', '.join(unknown)}. Leave it out, say it in the provider's own words with "
+                f"{who} does not take {', '.join(unknown)}. Leave it out, say it in the provider's own words with "
                 "extra_body=, or make the client with drop_params=True."
             )
             raise UnsupportedParameterError(msg, unknown[0], endpoint.provider.name)

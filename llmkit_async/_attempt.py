@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from llmkit.transport.base import Timeout, TransportError
 
 if TYPE_CHECKING:
-    from llmkit.transport.base import Timeout
+    import io
 
 __all__ = ["Attempt", "Limit", "Watch"]
 
@@ -26,6 +28,16 @@ STEP = 0.005  # seconds between two looks at the attempts, at least
 HEAD_ROOM = 1024 * 1024
 
 Limit = Literal["connect_timeout", "read_timeout", "expired", "protocol"]
+
+
+class Content(Protocol):
+    """What is needed here of aiohttp's body."""
+
+    def is_eof(self) -> bool: ...
+
+    def exception(self) -> BaseException | None: ...
+
+    def set_exception(self, exc: BaseException) -> None: ...
 
 
 class Watch:
@@ -59,8 +71,8 @@ class Attempt(asyncio.Protocol):
     """
     What is known of one request.
 
-    It stands between the transport (asyncio's) and aiohttp's protocol until the head has come, since aiohttp does not tell a connection
-    that died without an answer from one that died in the middle of it.
+    It stands between the transport (asyncio's) and aiohttp's protocol, and sees what aiohttp does not tell: whether a byte of an answer
+    came before the connection died, and how it died.
     """
 
     connect: float | None = None  # seconds, of a connection made for this request
@@ -69,11 +81,13 @@ class Attempt(asyncio.Protocol):
     over: Limit | None = None  # the limit that ended it
     is_lost = False  # the connection broke, other than by a clean end
     waits = False
-    waits_for_head = True
+    _waits_for_head = True
     _room = HEAD_ROOM
-    _unsent = 0
+    body: io.BytesIO | None = None  # a body that is read as it is sent
+    _unsent = (0, 0)
     _silent_at = inf
-    _protocol: asyncio.Protocol
+    _protocol: asyncio.Protocol | None = None
+    _content: Content | None = None
 
     def __init__(self, watch: Watch, timeout: Timeout, url: str) -> None:
         self._watch = watch
@@ -92,10 +106,13 @@ class Attempt(asyncio.Protocol):
         self._watch.attempts.add(self)
         self.wait()
 
-    def step_aside(self) -> None:
-        """Let aiohttp have the bytes directly from now on. (The connection may serve another by now, if this answer is whole.)"""
-        if self.transport is not None and self.transport.get_protocol() is self:
-            self.transport.set_protocol(self._protocol)
+    def read(self, content: Content) -> None:
+        """Go on to the body: the head has come."""
+        self.waits = self._waits_for_head = False
+        self._content = content
+        if self._protocol is not None:
+            # The pieces of a body are many; they go past this object.
+            self.data_received = self._protocol.data_received  # type: ignore[method-assign]
 
     def wait(self) -> None:
         """Begin to wait for bytes: ``over`` is set, now or later, when they do not come in time."""
@@ -131,6 +148,7 @@ class Attempt(asyncio.Protocol):
     def finish(self) -> None:
         """Stop watching."""
         self.waits = False
+        self._content = None
         self._watch.attempts.discard(self)
 
     def abort(self) -> None:
@@ -141,8 +159,10 @@ class Attempt(asyncio.Protocol):
 
     def _is_sending(self, now: float) -> bool:
         """Whether the request is still going out; then the silence has not begun."""
-        unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
-        if unsent in (0, self._unsent):
+        if self.transport is None or not (buffered := self.transport.get_write_buffer_size()):
+            return False
+        unsent = (buffered, 0 if self.body is None else self.body.tell())
+        if unsent == self._unsent:
             return False
         self._unsent = unsent
         self._silent_at = now + self._read
@@ -150,7 +170,11 @@ class Attempt(asyncio.Protocol):
 
     def _end(self, limit: Limit) -> None:
         self.over = limit
+        content = self._content
         self.abort()
+        # Where aiohttp has closed the connection before, aborting it wakes nobody.
+        if content is not None:
+            content.set_exception(TransportError(limit, "the time allowed is over"))
 
     # What the transport calls.
 
@@ -159,22 +183,30 @@ class Attempt(asyncio.Protocol):
         self._silent_at = now + self._read
         if self.first_byte is None:
             self.first_byte = now - self.began
-        if self.waits_for_head:
+        if self._waits_for_head:
             self._room -= len(data)
             if self._room < 0:
                 self._end("protocol")
                 return
-        self._protocol.data_received(data)
+        if self._protocol is not None:
+            self._protocol.data_received(data)
 
     def eof_received(self) -> bool | None:
-        return self._protocol.eof_received()
+        return None if self._protocol is None else self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = exc is not None
-        self._protocol.connection_lost(exc)
+        if self._protocol is not None:
+            self._protocol.connection_lost(exc)
+        content = self._content
+        if content is not None and not content.is_eof() and content.exception() is None:
+            # aiohttp closes a connection whose chunks make no sense, and leaves the reader waiting (measured with 3.14).
+            content.set_exception(TransportError("protocol", "the body is not in chunks as it should be"))
 
     def pause_writing(self) -> None:
-        self._protocol.pause_writing()
+        if self._protocol is not None:
+            self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        self._protocol.resume_writing()
+        if self._protocol is not None:
+            self._protocol.resume_writing()

@@ -232,10 +232,8 @@ class AsyncClient:
         """Send a streaming request and read up to the first content: so far it may be tried again."""
         with call.attempt() as exchange:
             exchange.open(await self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
-            async for chunks in _pieces(exchange):
-                exchange.ready.extend(chunks)
-                if exchange.begun:
-                    break
+            while not exchange.begun and not exchange.ended:
+                exchange.ready.extend(await _more(exchange))
         exchange.check()
         return exchange
 
@@ -313,9 +311,11 @@ class AsyncCompletionStream:
             for chunk in exchange.ready:
                 yield chunk
             exchange.ready = []
-            async for chunks in _pieces(exchange):
-                for chunk in chunks:
+            while not exchange.ended:
+                for chunk in await _more(exchange):
                     yield chunk
+            if exchange.astream is not None:
+                await exchange.astream.drain()
         for chunk in exchange.ready:
             yield chunk
         self._response = exchange.result()
@@ -331,14 +331,11 @@ class AsyncCompletionStream:
         await self.close()
 
 
-async def _pieces(exchange: Exchange[Any]) -> AsyncGenerator[list[CompletionChunk], None]:
-    """Yield the chunks that each piece of the body brings, to the end of the answer."""
+async def _more(exchange: Exchange[Any]) -> list[CompletionChunk]:
+    """Return the chunks that the next piece of the body brings."""
     stream = exchange.astream
-    if stream is None:
-        return
-    while not exchange.ended:
-        stream.expire_in(exchange.patience())
-        data = await anext(exchange.pieces, None)
-        stream.expire_in(None)
-        yield exchange.take(data)
-    await stream.drain()
+    assert stream is not None  # else all was read already
+    stream.expire_in(exchange.patience())
+    data = await anext(exchange.pieces, None)
+    stream.expire_in(None)
+    return exchange.take(data)

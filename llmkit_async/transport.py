@@ -69,7 +69,7 @@ _LIMITS: dict[Limit, str] = {
 }
 
 # What aiohttp's parser says of a head that is an attack rather than an accident.
-_HOSTILE = re.compile("too many headers|duplicate|content-length|got more than", re.IGNORECASE)
+_HOSTILE = re.compile("too many headers|duplicate content-length|got more than", re.IGNORECASE)
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, ceil_threshold=inf)
 
@@ -149,6 +149,9 @@ class AiohttpTransport:
         if attempt.expire_at <= attempt.began:
             raise _out_of_time("expired")
         _check(headers)
+        data: bytes | io.BytesIO | None = body or None
+        if len(body) > LARGE:
+            data = attempt.body = io.BytesIO(body)
         proxy = self._settings.proxy_for(request.url)
         is_secure = url.scheme == "https" or (proxy is not None and proxy.startswith("https"))
         token = _current.set(attempt)
@@ -156,7 +159,7 @@ class AiohttpTransport:
             reply = await home.session.request(
                 request.method,
                 url,
-                data=io.BytesIO(body) if len(body) > LARGE else body or None,
+                data=data,
                 headers=headers,
                 skip_auto_headers=None if headers.keys() >= _AUTO_HEADERS else _AUTO_HEADERS,
                 allow_redirects=False,
@@ -348,10 +351,11 @@ def _dispose(homes: dict[asyncio.AbstractEventLoop, _Home]) -> None:
 @lru_cache(maxsize=256)
 def _url(url: str) -> URL:
     """Return *url* as it is: otherwise ``%3A`` in a model's name would become a colon."""
-    if _FIT_URL.fullmatch(url) is None:
-        msg = "a URL needs http or https, a host and a path, and no character that must be percent-encoded"
-        raise TransportError("config", msg, fatal=True)
-    return URL(url, encoded=True)
+    if _FIT_URL.fullmatch(url) is not None:
+        with suppress(ValueError):
+            return URL(url, encoded=True)
+    msg = "a URL needs http or https, a host and a path, and no character that must be percent-encoded"
+    raise TransportError("config", msg, fatal=True)
 
 
 def _check(headers: Mapping[str, str]) -> None:
@@ -371,16 +375,13 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 async def _received(home: _Home, attempt: Attempt, reply: aiohttp.ClientResponse, stream: bool) -> HttpResponse:
     """Return the response whose head is there, read as far as it is to be read."""
-    attempt.waits = attempt.waits_for_head = False
+    attempt.read(reply.content)
     if attempt.over is not None:
         raise _out_of_time(attempt.over)
     headers = _headers(reply)
     coding = headers.get("transfer-encoding", "identity").strip().lower()
     if coding not in ("chunked", "identity"):
         raise TransportError("protocol", "the reply has a transfer coding that nobody asked for")
-    # A body without a length ends with the connection; a reset must not look like that end.
-    if coding == "chunked" or "content-length" in headers:
-        attempt.step_aside()
     response = HttpResponse(status=reply.status, headers=headers, connect=attempt.connect, first_byte=attempt.first_byte)
     if not 200 <= reply.status < 300:
         response.body = await _read_refusal(attempt, reply, headers)
@@ -408,7 +409,7 @@ async def _read_piece(attempt: Attempt, content: aiohttp.StreamReader) -> bytes:
     attempt.wait()
     try:
         piece = await content.readany()
-    except aiohttp.ClientError:
+    except (aiohttp.ClientError, TransportError):
         piece = b"" if attempt.over is not None else _rest(content)
         if not piece:
             raise
@@ -416,6 +417,7 @@ async def _read_piece(attempt: Attempt, content: aiohttp.StreamReader) -> bytes:
     if attempt.over is not None:
         raise _out_of_time(attempt.over)
     if attempt.is_lost and not piece:
+        # A body without a length ends with the connection, but not with a reset.
         raise TransportError("truncated", "the connection broke before the end of the body")
     return piece
 

@@ -28,7 +28,7 @@ FLOORS = [
     {"schema", "tools", "structured", "structuring"},
     {"transport"},
     {"models", "address"},
-    {"dialects", "resilience", "auth"},
+    {"dialects", "resilience", "auth", "catalogue"},
     {"providers"},
     {"settings", "detection", "exchange", "call", "routing"},
     {"client"},

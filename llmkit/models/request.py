@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from llmkit.errors import ConfigurationError
 from llmkit.models.content import Message
+from llmkit.models.facts import UNKNOWN_MODEL, ModelFacts
 from llmkit.models.reading import as_messages
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class CompletionRequest:
     extra_body: Mapping[str, Any] | None = field(default=None, repr=False)
     extra_headers: Mapping[str, str] | None = field(default=None, repr=False)
     stream: bool = False
+    facts: ModelFacts = field(default=UNKNOWN_MODEL, repr=False)
 
     def given(self) -> list[str]:
         """Return the names of the parameters that the caller set."""
@@ -201,10 +203,16 @@ def check_parameter(name: str, value: Any) -> Any:
 
 
 def make_request(
-    messages: Any, *, model: str, system: str | None = None, stream: bool = False, **parameters: Any
+    messages: Any,
+    *,
+    model: str,
+    system: str | None = None,
+    stream: bool = False,
+    facts: ModelFacts = UNKNOWN_MODEL,
+    **parameters: Any,
 ) -> CompletionRequest:
     """
-    Return the request for *messages*; a parameter that is None was not said.
+    Return the request for *messages*; a parameter that is None was not said. *facts* is what is known of the model.
 
     Raises:
         ConfigurationError: If there is no message, or something is not what it must be; it names it.
@@ -213,7 +221,7 @@ def make_request(
     if system is not None:
         turns = (Message("system", _string("system", system)), *turns)
     said = {name: check_parameter(name, value) for name, value in parameters.items() if value is not None}
-    request = CompletionRequest(messages=turns, model=model, stream=stream, **said)
+    request = CompletionRequest(messages=turns, model=model, stream=stream, facts=facts, **said)
     if request.tool_choice is not None:
         _check_choice(request)
     if request.parallel_tool_calls is not None and not request.tools:

@@ -201,7 +201,7 @@ def register_provider(
             raise ConfigurationError(msg)
     if base_url is not None and "{" not in str(base_url):
         check_base_url(base_url)
-    if dialect is not None and not callable(getattr(dialect, "encode", None)):
+    if dialect is not None and not callable(getattr(dialect, "encode_models", None)):
         msg = f"dialect is an instance of a dialect, such as OpenAIChat(owner={name!r}), not {dialect!r}."
         raise ConfigurationError(msg)
     row = Provider(

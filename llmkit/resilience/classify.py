@@ -349,11 +349,11 @@ def _fits(row: Row, status: int, words: tuple[str, ...], text: str) -> bool:
         return False
     if not row.is_named:
         return True
-    return (
-        any(word in row.words for word in words)
-        or any(part in word for part in row.parts for word in words)
-        or any(marker in text for marker in row.texts)
-    )
+    if not row.words.isdisjoint(words):
+        return True
+    if row.parts and any(part in word for part in row.parts for word in words):
+        return True
+    return bool(row.texts) and any(marker in text for marker in row.texts)
 
 
 def _status(fault: Fault, words: tuple[str, ...]) -> int:

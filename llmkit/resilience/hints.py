@@ -61,7 +61,7 @@ def retry_after(headers: Mapping[str, Any], error: Mapping[str, Any], message: s
             return hint / divisor
         if name == "retry-after" and (moment := _http_date(value, now)) is not None:
             return max(0.0, moment - now)
-    text = message[:TEXT_LIMIT].lower() if isinstance(message, str) else ""
+    text = message[:TEXT_LIMIT].lower()
     for hint in (_retry_info(error), _plain_words(text), _resets(headers, now), _try_again(text)):
         if hint is not None:
             return hint
@@ -128,7 +128,7 @@ def _duration(value: str) -> float | None:
 
 def _retry_info(error: Mapping[str, Any]) -> float | None:
     """Return ``retryDelay`` of the ``google.rpc.RetryInfo`` among the details of *error*, or of the object inside it."""
-    for source in (error, error.get("error")) if isinstance(error, Mapping) else ():
+    for source in (error, error.get("error")):
         details = source.get("details") if isinstance(source, Mapping) else None
         for detail in details if isinstance(details, (list, tuple)) else ():
             if isinstance(detail, Mapping) and str(detail.get("@type", "")).endswith("google.rpc.RetryInfo"):
@@ -179,10 +179,8 @@ def _structured(value: str) -> float | None:
     return _seconds(parameters.get("t", "")) if _is_zero(parameters.get("r")) else None
 
 
-def _counterpart(name: object) -> str | None:
+def _counterpart(name: str) -> str | None:
     """Return the header that says what remains of the dimension whose reset is in *name*; None if *name* is no such header."""
-    if not isinstance(name, str):
-        return None
     if name.startswith(("x-ratelimit-reset", "ratelimit-reset")):
         return name.replace("-reset", "-remaining", 1)
     if name.startswith("anthropic-") and name.endswith("-reset"):

@@ -339,17 +339,18 @@ class APIKeyPool:
         reasons: dict[str, str] = {}
         earliest = math.inf
         for seat in self._queue.seats:
-            reason, wait = ("was refused in this call", math.inf) if seat.label in exclude else seat.key.excuse(model, now)
-            earliest = min(earliest, wait)
+            excluded = seat.label in exclude
+            if not excluded:
+                earliest = min(earliest, seat.key.wait(model, now))
             if len(reasons) < REASONS_SHOWN:
-                reasons[seat.label] = reason
+                reasons[seat.label] = "was refused in this call" if excluded else seat.key.excuse(model, now)
         shown = "; ".join(f"{label} {reason}" for label, reason in list(reasons.items())[:3])
         rest = len(self._queue.seats) - min(3, len(reasons))
         msg = f"No API key can be used now: {shown}{f'; and {rest} more' if rest else ''}."
         return NoAvailableKeyError(msg, reasons, retry_after=None if earliest == math.inf else earliest)
 
 
-def _checked(api_keys: Iterable[str | Secret]) -> list[Secret]:
+def _checked(api_keys: object) -> list[Secret]:
     """Return the keys as secrets. No error here has a key in its text, or in the frames it shows as locals' values."""
     if isinstance(api_keys, (str, bytes, Secret)) or not isinstance(api_keys, Iterable):
         msg = "api_keys must be a list of keys; give a single one as api_key."

@@ -89,18 +89,24 @@ class KeyState:
             if queue is not None:
                 queue.put_to_rest(seat)
 
-    def excuse(self, model: str | None, now: float) -> tuple[str, float]:
-        """Return why it is not usable for *model*, and the seconds until it may be: what lasts longest counts."""
+    def wait(self, model: str | None, now: float) -> float:
+        """Return the seconds until it may be usable for *model*, 0.0 if it is."""
         if self.trial is not None:
-            return "is being tried again by another call", TRIAL_PAUSE
-        found = [("rests", self.cool_until - now)]
+            return TRIAL_PAUSE
+        until = self.wake if model is None else max(self.wake, self.denied.get(model, AWAKE))
+        return max(0.0, until - now)
+
+    def excuse(self, model: str | None, now: float) -> str:
+        """Return why it is not usable for *model*, and for how long: what lasts longest counts."""
+        if self.trial is not None:
+            return "is being tried again by another call"
+        found = [(self.cool_until, "rests")]
         if self.out is not None:
-            found.append(("was refused" if self.out == "auth" else "is out of credit or over its limit", self.out_until - now))
+            found.append((self.out_until, "was refused" if self.out == "auth" else "is out of credit or over its limit"))
         if model is not None and model in self.denied:
-            found.append((f"may not use {model!r}", self.denied[model] - now))
-        reason, wait = max(found, key=lambda each: each[1])
-        wait = max(0.0, wait)
-        return f"{reason}, for {wait:.1f} s more", wait
+            found.append((self.denied[model], f"may not use {model!r}"))
+        until, reason = max(found)
+        return f"{reason}, for {until - now:.1f} s more"
 
     def condition(self, now: float) -> str:
         """Return its state in one word: ready, cooling, ejected or trial."""

@@ -24,6 +24,7 @@ HEAD_END = re.compile(rb"\n\r?\n")
 
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 # What the transport itself says about the body. (Host is the caller's where it gives one: it may be signed.)
@@ -211,18 +212,13 @@ class Chunked:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _feed(self, data: bytes, pieces: list[bytes]) -> None:
-        at, size = 0, len(data)
+        at, size = self._feed_plain(data, pieces) if self._awaits == "size" else 0, len(data)
         while at < size and not self.done:
             if self._left:
                 piece = data[at : at + self._left]
                 pieces.append(piece)
                 at += len(piece)
                 self._left -= len(piece)
-                continue
-            # Most often the break behind a chunk is there, whole.
-            if self._awaits == "break" and data.startswith(b"\r\n", at):
-                self._awaits = "size"
-                at += 2
                 continue
             end = data.find(b"\n", at)
             if end < 0:
@@ -231,6 +227,18 @@ class Chunked:
             self._take_line(data[at:end])
             at = end + 1
         self.excess = self.done and at < size
+
+    def _feed_plain(self, data: bytes, pieces: list[bytes]) -> int:
+        """Take whole chunks without extensions, which nearly all are, at half the cost; return where they end."""
+        at = 0
+        while match := _PLAIN_SIZE.match(data, at):
+            begin = match.end()
+            end = begin + int(match[1], 16)
+            if end == begin or not data.startswith(b"\r\n", end):
+                break
+            pieces.append(data[begin:end])
+            at = end + 2
+        return at
 
     def end(self) -> None:
         if not self.done:

@@ -61,9 +61,7 @@ _local = _Local()
 
 def _current() -> Exchange:
     exchange = _local.exchange
-    if exchange is None:
-        msg = "a connection is used outside of send()"
-        raise TransportError("config", msg, fatal=True)
+    assert exchange is not None, "a connection is used outside of send()"
     return exchange
 
 
@@ -166,9 +164,13 @@ class _Slots:
         # The pool itself puts in as many empty slots as it has.
         self._idle: deque[Any] = deque()
         self._free: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._is_closed = False
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         self._free.get(block, timeout)
+        if self._is_closed:
+            self._free.put(None)  # for whoever else waits
+            raise _closed() if block else queue.Empty
         try:
             return self._idle.pop()
         except IndexError:
@@ -181,8 +183,10 @@ class _Slots:
             self._idle.append(item)
         self._free.put(None)
 
-    def qsize(self) -> int:
-        return self._free.qsize()
+    def close(self) -> None:
+        """Let nobody wait any longer for a slot."""
+        self._is_closed = True
+        self._free.put(None)
 
 
 class _Pool(HTTPConnectionPool):
@@ -317,7 +321,10 @@ class RequestsTransport:
         self._is_closed = True
         routes, self._routes = self._routes, {}
         for route in routes.values():
+            slots = route.pool.pool
             route.pool.close()
+            if slots is not None:
+                slots.close()
         self._adapter.close()
 
     def _find_route(self, url: str) -> _Route:

@@ -20,7 +20,7 @@ import time
 
 from llmkit._fork import renewed_in_child
 
-__all__ = ["Watch", "watch"]
+__all__ = ["NO_WATCH", "Watch", "watch"]
 
 _NAP = 3600.0  # seconds; waits are cut at this, since a lock cannot wait for ever and a day
 _now = time.monotonic
@@ -35,7 +35,7 @@ class Watch:
 
     __slots__ = ("_sock", "fired", "until")
 
-    def __init__(self, sock: socket.socket, until: float) -> None:
+    def __init__(self, sock: socket.socket | None, until: float) -> None:
         self._sock = sock
         self.until = until
         self.fired = False
@@ -59,6 +59,8 @@ class Watch:
 
     def cut(self) -> None:
         """Shut the socket down: a read that waits for it, in whatever thread, ends."""
+        if self._sock is None:
+            return
         # Unbound: an ``SSLSocket`` would forget its TLS state and let its reader go on in clear text.
         with contextlib.suppress(OSError):  # closed already
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
@@ -111,6 +113,7 @@ class _Watchdog:
 
 
 _dog = renewed_in_child(_Watchdog())
+NO_WATCH = Watch(None, math.inf)  # of those who have no socket yet: it never fires
 
 
 def watch(sock: socket.socket, until: float) -> Watch:

@@ -20,7 +20,7 @@ from llmkit.transport.base import BODY_LIMIT, ERROR_BODY_LIMIT, Timeout, Transpo
 from llmkit.transport.decoding import Decoder
 from llmkit.transport.faults import connect_failure, dns_failure, is_peer_gone, read_failure
 from llmkit.transport.http1 import HEAD_END, HEAD_LIMIT, Framing, Head, Sized, flood, framing_of, parse_head
-from llmkit.transport.watchdog import Watch, watch
+from llmkit.transport.watchdog import NO_WATCH, watch
 
 __all__ = ["Exchange", "Reply", "Wire", "WireStream", "open_socket", "read_reply", "send_request"]
 
@@ -66,7 +66,7 @@ class Exchange:
         self.reused = False
         self.connected: float | None = None
         self.first_byte: float | None = None
-        self.watch: Watch | None = None
+        self.watch = NO_WATCH
 
     def begin(self, sock: socket.socket, *, reused: bool) -> None:
         """Watch *sock*, over which the request is about to go."""
@@ -75,11 +75,11 @@ class Exchange:
 
     def end(self) -> bool:
         """Watch no longer; return whether the time was over before."""
-        return self.watch is not None and self.watch.stop()
+        return self.watch.stop()
 
     def failure(self, error: OSError | None) -> TransportError:
         """Return why nothing more came: *error*, or None for the end of the connection."""
-        if self.watch is not None and self.watch.fired:
+        if self.watch.fired:
             return self.expired()
         begun = self.first_byte is not None
         if error is not None:
@@ -273,7 +273,7 @@ def _read(wire: Wire, exchange: Exchange, framing: Framing, size: int) -> bytes:
         return data
     if failure is None:
         # A connection that was cut here looks like one that its peer has closed.
-        if exchange.watch is not None and exchange.watch.fired:
+        if exchange.watch.fired:
             failure = exchange.expired()
         else:
             framing.end()
@@ -283,8 +283,7 @@ def _read(wire: Wire, exchange: Exchange, framing: Framing, size: int) -> bytes:
 
 def _read_error_body(wire: Wire, exchange: Exchange, head: Head, framing: Framing, data: bytes) -> bytes:
     """Return what can be had of the body in a short time. Its reply is a reply whatever becomes of its body."""
-    if exchange.watch is not None:
-        exchange.watch.move(min(exchange.until, _now() + _ERROR_TIME))
+    exchange.watch.move(min(exchange.until, _now() + _ERROR_TIME))
     pieces: list[bytes] = []
     size = 0
     try:
@@ -335,8 +334,7 @@ class WireStream:
         raise StopIteration
 
     def expire_in(self, seconds: float | None) -> None:
-        if self._exchange.watch is not None:
-            self._exchange.watch.move(math.inf if seconds is None else _now() + seconds)
+        self._exchange.watch.move(math.inf if seconds is None else _now() + seconds)
 
     def drain(self) -> None:
         if self._is_open and not self._framing.done:
@@ -350,7 +348,7 @@ class WireStream:
         self._is_open = False
         fired = self._exchange.end()
         is_whole = self._framing.done and not self._framing.excess
-        if not is_whole and self._exchange.watch is not None:
+        if not is_whole:
             # Another thread may be waiting for bytes; closing alone would leave it there.
             self._exchange.watch.cut()
         self.release(is_whole and self._keeps_alive and not fired)

@@ -8,16 +8,49 @@ loop that belongs to the test, so that several clients, and work between two cal
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import socket
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
 
-from llmkit import Client, CompletionChunk, CompletionResponse
+from llmkit import Client, CompletionChunk, CompletionResponse, HttpRequest, HttpResponse
 from llmkit.testing import FakeServer
 from llmkit_async import AsyncClient
 
 T = TypeVar("T")
+
+
+class Double:
+    """A transport without a network: it gives, or raises, what it was told, the last of it again and again."""
+
+    def __init__(self, *outcomes: HttpResponse | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.requests: list[HttpRequest] = []
+        self.closed = False
+
+    def send(self, request: HttpRequest, *, timeout: object, stream: bool = False) -> HttpResponse:
+        self.requests.append(request)
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class AsyncDouble(Double):
+    """The same, awaited."""
+
+    async def send(self, request: HttpRequest, *, timeout: object, stream: bool = False) -> HttpResponse:  # type: ignore[override]
+        return super().send(request, timeout=timeout, stream=stream)
+
+    async def close(self) -> None:  # type: ignore[override]
+        super().close()
 
 
 class SyncFace:
@@ -27,6 +60,13 @@ class SyncFace:
 
     def client(self, *args: Any, **kwargs: Any) -> Any:
         return Client(*args, **kwargs)
+
+    def double(self, *outcomes: HttpResponse | Exception) -> Double:
+        return Double(*outcomes)
+
+    def settle(self) -> None:
+        """Let what was left behind be cleaned up."""
+        gc.collect()
 
     def close(self) -> None:
         pass
@@ -48,6 +88,15 @@ class AsyncFace:
         client = AsyncClient(*args, **kwargs)
         self.clients.append(client)
         return Driven(self, client)
+
+    def double(self, *outcomes: HttpResponse | Exception) -> Double:
+        return AsyncDouble(*outcomes)
+
+    def settle(self) -> None:
+        """Let what was left behind be cleaned up: a loop finalises in turns of its own."""
+        gc.collect()
+        for _ in range(5):
+            self.run(asyncio.sleep(0))
 
     def close(self) -> None:
         for client in self.clients:
@@ -132,6 +181,65 @@ async def _next(chunks: Any) -> Any:
         return await chunks.__anext__()
     except StopAsyncIteration:
         return None
+
+
+class Talker:
+    """
+    A server whose every byte is the test's: each connection's request is read, then *talk* has the socket.
+
+    What *talk* raises ends the connection only, since tests cut it short on purpose.
+    """
+
+    def __init__(self, talk: Callable[[socket.socket, bytes], None]) -> None:
+        self.talk = talk
+        self.heads: list[bytes] = []
+        self.gone = threading.Semaphore(0)  # released for each connection that is over
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1"
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        sock.settimeout(5)
+        with sock, contextlib.suppress(OSError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                data = sock.recv(65536)
+                if not data:
+                    break
+                head += data
+            if head:
+                self.heads.append(head)
+                self.talk(sock, head)
+        self.gone.release()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(2)
+
+
+@pytest.fixture
+def talking() -> Iterator[Callable[..., Talker]]:
+    """Return a maker of servers that say what the test writes."""
+    made: list[Talker] = []
+
+    def make(talk: Callable[[socket.socket, bytes], None]) -> Talker:
+        made.append(Talker(talk))
+        return made[-1]
+
+    yield make
+    for talker in made:
+        talker.close()
 
 
 @pytest.fixture(params=["sync", "async"])

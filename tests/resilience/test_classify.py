@@ -277,6 +277,94 @@ def test_amazon_names_its_exceptions_in_a_header_or_in_the_body(kind: str, statu
     assert kind == classify(fault(status, {"message": "", "__type": name.partition(":")[0]}))
 
 
+CODES: list[tuple[str, int, str]] = [
+    ("quota", 429, "credit_balance_exhausted project_spend_limit_exceeded organization_usage_limit_exceeded contract_spend_limit_reached"),
+    ("quota", 403, "QuotaExceeded ServiceQuotaExceededException PAYMENT_REQUIRED INSUFFICIENT_BALANCE billing_not_active BILLING_DISABLED"),
+    ("quota", 200, "1113 1008 42902 insufficient_quota exceeded_current_quota_error"),
+    ("auth", 403, "SignatureDoesNotMatch InvalidSignatureException IncompleteSignature IncompleteSignatureException"),
+    ("permission", 401, "ip_not_authorized unsupported_country_region_territory invalid_appid"),
+    ("auth", 200, "invalid_api_key incorrect_api_key_error API_KEY_INVALID wrong_api_key authentication_error AuthenticationError"),
+    ("auth", 200, "AUTHENTICATION_FAILED authorized_error UNAUTHENTICATED ACCESS_TOKEN_EXPIRED invalid_iam_token"),
+    ("auth", 403, "UnrecognizedClientException ExpiredTokenException MissingAuthenticationTokenException"),
+    ("auth", 400, "40101 40102 40103"),
+    ("context_length", 400, "context_length_exceeded exceed_context_size_error model_context_window_exceeded"),
+    ("context_length", 400, "tokens_too_long characters_too_long 1261 40303"),
+    ("content_filter", 400, "content_filter content_policy_violation ResponsibleAIPolicyViolation"),
+    ("content_filter", 400, "SensitiveContentDetected invalid_prompt"),
+    ("content_filter", 200, "1301 1026 1027 OutputImageRiskDetection"),
+    ("request_too_large", 200, "request_too_large"),
+    ("overloaded", 200, "ModelNotReadyException unavailable_error"),
+    ("overloaded", 200, "overloaded overloaded_error engine_overloaded engine_overloaded_error"),
+    ("overloaded", 200, "MODEL_OVERLOADED ServerOverloaded capacity_exceeded insufficient_system_resource 1305 42903"),
+    ("timeout", 200, "ModelTimeoutException ModelInvocationTimeExceeded timeout_error DEADLINE_EXCEEDED 1001"),
+    ("rate_limit", 200, "rate_limit_error rate_limit_exceeded rate_limit_reached_error TooManyRequestsException RESOURCE_EXHAUSTED"),
+    ("rate_limit", 400, "1302 42901 Throttling ThrottledException RateLimitExceeded.EndpointTPMExceeded"),
+    ("permission", 200, "permission_error PERMISSION_DENIED AccessDeniedException AccessDenied ModelNotOpen"),
+    ("not_found", 200, "model_not_found not_found_error resource_not_found_error NOT_FOUND ResourceNotFoundException invalid_model"),
+    ("not_found", 500, "1211 20012 40301"),
+    ("conflict", 200, "conflict_error"),
+    ("bad_request", 500, "40001 40302"),
+    ("bad_request", 200, "unsupported_parameter unsupported_value invalid_value decimal_below_min_value unsupported_file tool_use_failed"),
+    ("bad_request", 200, "malformed_json invalid_messages MissingParameter InvalidParameter invalid_function_call validation"),
+    ("bad_request", 200, "template_error tool_error missing_template_variable 3280 1210 2013"),
+    ("bad_request", 200, "invalid_request_error INVALID_ARGUMENT FAILED_PRECONDITION"),
+    ("bad_request", 200, "BadRequestError ValidationException ValidationError string_above_max_length"),
+    ("server", 400, "50001 50002 50003 50004 50005 50006"),
+    ("server", 424, "ModelError ModelErrorException ModelStreamErrorException generation"),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "code"), [(kind, status, code) for kind, status, codes in CODES for code in codes.split()])
+def test_a_code_decides_alone(kind: str, status: int, code: str) -> None:
+    """Wherever the provider puts it, and in any case of letters."""
+    assert kind == classify(Fault(status=status, code=code))
+    assert kind == classify(Fault(status=status, error={"type": code.upper()}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "message"),
+    [
+        ("quota", 400, "Insufficient balance"),
+        ("quota", 429, "insufficient_balance: top up"),
+        ("quota", 429, "credit_balance is 0"),
+        ("quota", 429, "project spend_limit reached"),
+        ("quota", 400, "You have reached your specified API usage limits."),
+        ("quota", 429, "Your prepayment credits are depleted."),
+        ("permission", 403, "Country, region, or territory not supported"),
+        ("permission", 400, "Access to Anthropic models is not allowed from unsupported countries, regions, or territories."),
+        ("permission", 400, "Gemini API free tier is not available in your country."),
+        ("permission", 403, "Request is prohibited by organization policy"),
+        ("auth", 400, "API key not valid. Please pass a valid API key."),
+        ("auth", 403, "Invalid API key"),
+        ("auth", 400, "API key expired. Please renew the API key."),
+        ("context_length", 400, "This is longer than the model's maximum context limit"),
+        ("context_length", 400, "the model's maximum context limit is 8192"),
+        ("context_length", 400, "input length and `max_tokens` exceed context limit: 198000 + 8192 > 200000"),
+        ("context_length", 400, "The prompt (9000) is longer than the model's context length (8192)."),
+        ("context_length", 400, "Input tokens exceed the configured limit of 272000 tokens."),
+        ("context_length", 400, "request exceeds the available context size"),
+        ("context_length", 400, "Current length is 9000 while limit is 8192"),
+        ("context_length", 400, "Input too long"),
+        ("context_length", 400, "Input is too long for requested model."),
+        ("context_length", 400, "the input length exceeds the context length"),
+        ("context_length", 400, "too many tokens: total number of tokens in the prompt cannot exceed 4081"),
+        ("content_filter", 400, "filtered due to the prompt triggering Azure OpenAI's content management policy"),
+        ("content_filter", 400, "Your prompt was flagged as potentially violating our usage policy."),
+        ("overloaded", 503, "Model x is currently loading"),
+        ("overloaded", 503, "Loading model"),
+        ("overloaded", 503, "server busy"),
+        ("overloaded", 503, "maximum pending requests exceeded"),
+        ("overloaded", 498, "Flex tier capacity exceeded"),
+        ("timeout", 424, 'Received server error (0) from primary with message "Your invocation timed out while waiting"'),
+        ("not_found", 400, "The provided model identifier is invalid."),
+        ("not_found", 400, "Model does not exist. Please check it carefully."),
+    ],
+)
+def test_a_sentence_decides_where_there_is_no_code(kind: str, status: int, message: str) -> None:
+    """Under the status it comes with."""
+    assert kind == classify(Fault(status=status, message=message))
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -353,6 +441,9 @@ def test_a_kind_has_its_consequences(kind: str, rule: Rule) -> None:
     [
         (403, wrapped("unsupported_country_region_territory"), Rule("no", "none", True, "neutral")),
         (451, "", Rule("no", "none", True, "neutral")),
+        (403, wrapped(None, "Request not allowed", type="forbidden"), Rule("no", "none", True, "neutral")),
+        (403, wrapped(None, "Country, region, or territory not supported"), Rule("no", "none", True, "neutral")),
+        (403, google(403, "PERMISSION_DENIED", "blocked by an organization policy"), Rule("no", "none", True, "neutral")),
         (403, {"__type": "SignatureDoesNotMatch"}, Rule("no", "none", False, "neutral")),
         (421, "", Rule("once", "none", True, "neutral")),
         (425, "", Rule("yes", "none", True, "neutral")),

@@ -54,6 +54,21 @@ def test_looking_counts_nothing(clock: Any) -> None:
     assert [0, 0, 0] == loads(pool)
 
 
+def test_the_next_key_is_told_by_its_label(clock: Any) -> None:
+    """With the same choice as ``acquire``, and nothing counted; None where every key rests."""
+    pool = make(clock, A, B)
+    first, second = (entry["label"] for entry in pool.snapshot())
+
+    assert (first, first, second) == (pool.next_label(), pool.next_label("m"), pool.next_label(exclude={first}))
+    assert (None, [0, 0]) == (pool.next_label(exclude={first, second}), loads(pool))
+    assert first == pool.acquire().label
+
+
+def test_the_keys_themselves_are_given_for_masking(clock: Any) -> None:
+    """In the order of the pool."""
+    assert (A, B, C) == make(clock).secrets()
+
+
 def test_tasks_may_be_counted_by_hand(clock: Any) -> None:
     """Up and down, and never below none."""
     pool = make(clock)
@@ -273,6 +288,17 @@ def test_the_provider_may_say_until_when_an_account_is_empty(clock: Any) -> None
     pool.acquire().eject("quota", until=clock() + 42)
 
     assert 42.0 == pool.snapshot()[0]["retry_after"]
+
+
+def test_a_shorter_ejection_does_not_replace_a_longer_one(clock: Any) -> None:
+    """Of an empty account some servers say that its key is bad."""
+    pool = make(clock, A)
+    first, second = pool.acquire(), pool.acquire()
+
+    first.eject("quota")
+    second.eject("auth")
+
+    assert 3600.0 == pool.snapshot()[0]["retry_after"]
 
 
 def test_a_key_may_be_shut_out_of_one_model(clock: Any) -> None:
@@ -529,25 +555,15 @@ def test_threads_that_hold_their_leases_are_spread_evenly() -> None:
     assert [4, 4, 4, 4] == loads(pool)
 
 
-def test_one_lease_given_back_by_many_threads_is_given_back_once() -> None:
-    """A finaliser and a finally may meet."""
-    pool = APIKeyPool([A])
-    lease = pool.acquire()
-    other = pool.acquire()
-    start = threading.Barrier(8)
+def test_two_threads_that_give_back_one_lease_give_it_back_once(clock: Any) -> None:
+    """A finaliser and a finally may meet: both found it not yet given back."""
+    pool = make(clock, A)
+    lease, _ = pool.acquire(), pool.acquire()
 
-    def give_back() -> None:
-        start.wait()
-        lease.release()
-
-    threads = [threading.Thread(target=give_back) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for _ in range(2):
+        pool._release(lease)
 
     assert [1] == loads(pool)
-    other.release()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -33,9 +33,7 @@ def test_a_head_is_written() -> None:
     """Host first, then the length, then the caller's headers, then what is asked for by default."""
     written = write_head("POST", "/v1", "a.com", {"X-Key": "k\xe9"}, 3)
 
-    assert (
-        b"POST /v1 HTTP/1.1\r\nHost: a.com\r\nContent-Length: 3\r\nX-Key: k\xe9\r\nAccept-Encoding: gzip, deflate\r\n\r\n"
-    ) == written
+    assert (b"POST /v1 HTTP/1.1\r\nHost: a.com\r\nContent-Length: 3\r\nX-Key: k\xe9\r\nAccept-Encoding: gzip, deflate\r\n\r\n") == written
 
 
 @pytest.mark.parametrize(("method", "length", "is_told"), [("POST", 0, True), ("GET", 0, False), ("GET", 1, True), ("HEAD", 0, False)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import gzip
+import signal
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from urllib3.exceptions import HTTPError
 
 from llmkit.secrets import Headers
 from llmkit.transport import wire
@@ -547,6 +549,80 @@ def test_a_closed_transport_sends_nothing(raw_server: Any, transport: RequestsTr
 
     assert ("config", True) == (error.kind, error.fatal)
     assert server.closed_by_client.acquire(timeout=2)
+
+
+def test_closing_ends_the_wait_for_a_connection(raw_server: Any) -> None:
+    """Who waits for a slot when the transport is closed waits no longer, however many they are."""
+    server = raw_server([[CHUNKED, "hold"]])
+    transport = RequestsTransport(TransportSettings(trust_env=False, max_connections=1))
+    held = streamed(transport, server)
+    kinds: list[str] = []
+    waiting = threading.Barrier(3)
+
+    def wait() -> None:
+        waiting.wait(2)
+        kinds.append(failure_of(lambda: transport.send(request_to(server), timeout=Timeout())).kind)
+
+    threads = [threading.Thread(target=wait) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    waiting.wait(2)
+    time.sleep(0.02)
+    transport.close()
+    for thread in threads:
+        thread.join(2)
+
+    assert ["config", "config"] == kinds
+    held.close()
+
+
+def test_a_call_that_meets_a_closing_transport(raw_server: Any, transport: RequestsTransport) -> None:
+    """Closed between finding its pool and asking it for a connection, a call fails like any later one."""
+    server = raw_server([[OK]])
+    transport.send(request_to(server), timeout=QUICK)
+    transport._routes[server.url].pool.close()
+
+    error = failure_of(lambda: transport.send(request_to(server), timeout=QUICK))
+
+    assert ("config", True) == (error.kind, error.fatal)
+
+
+def test_no_exception_of_the_library_comes_out(raw_server: Any, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that nobody thought of is an error of ours too, without its text."""
+    server = raw_server([[OK]])
+    transport.send(request_to(server), timeout=QUICK)
+
+    def fail(*_: object, **__: object) -> None:
+        raise HTTPError(CANARY)
+
+    monkeypatch.setattr(transport._routes[server.url].pool, "urlopen", fail)
+
+    assert "connect" == failure_of(lambda: transport.send(request_to(server), timeout=QUICK)).kind
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no such timer here")
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_interrupted_call_leaves_nothing_behind(raw_server: Any, stream: bool) -> None:
+    """Ctrl-C passes through; the connection, half read, is closed and its slot is free."""
+    server = raw_server([[CHUNKED + chunk(b"a"), "hold"], [OK]])
+    transport = RequestsTransport(TransportSettings(trust_env=False, max_connections=1))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.03)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(transport.send(request_to(server), timeout=QUICK, stream=stream).stream or ())
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    response = transport.send(request_to(server), timeout=QUICK)
+
+    assert b"ok" == response.body
+    assert server.closed_by_client.acquire(timeout=2)
+    transport.close()
 
 
 def test_a_stream_outlives_its_transport(raw_server: Any, transport: RequestsTransport) -> None:

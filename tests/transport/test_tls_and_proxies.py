@@ -25,7 +25,16 @@ PASSWORD = "proxy-canary-987654"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 QUICK = Timeout(connect=2.0, read=2.0, total=5.0)
 
-ENVIRONMENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+ENVIRONMENT = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -271,9 +280,7 @@ def test_an_http_target_is_asked_of_the_proxy(raw_server: Any) -> None:
 
 
 @pytest.mark.parametrize("is_tls_proxy", [False, True])
-def test_an_https_target_is_reached_through_a_tunnel(
-    raw_server: Any, server_tls: ssl.SSLContext, ca_file: str, is_tls_proxy: bool
-) -> None:
+def test_an_https_target_is_reached_through_a_tunnel(raw_server: Any, server_tls: ssl.SSLContext, ca_file: str, is_tls_proxy: bool) -> None:
     """The proxy gets the password and sees no request; the connection through it is kept."""
     server = raw_server([[OK, ..., OK]], server_tls)
     proxy = raw_server([tunnel], server_tls if is_tls_proxy else None)

@@ -1,0 +1,247 @@
+"""The async transport across event loops, threads, processes and the end of the interpreter."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmkit.transport.base import HttpRequest, Timeout, TransportError
+from llmkit.transport.settings import TransportSettings
+from llmkit_async.transport import AiohttpTransport
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+QUICK = Timeout(connect=1.0, read=2.0, total=5.0)
+
+Server = Any
+
+
+@pytest.fixture
+def transport() -> AiohttpTransport:
+    """A transport that looks at no environment."""
+    return AiohttpTransport(TransportSettings(trust_env=False))
+
+
+def echo(peer: Any) -> None:
+    while request := peer.read_request():
+        body = request.partition(b"\r\n\r\n")[2]
+        peer.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    peer.server.closed_by_client.release()
+
+
+def request_to(server: Server, body: bytes = b"x") -> HttpRequest:
+    return HttpRequest(method="POST", url=f"{server.url}/", body=body)
+
+
+async def ask(transport: AiohttpTransport, server: Server, body: bytes = b"x") -> bytes:
+    return (await transport.send(request_to(server, body), timeout=QUICK)).body
+
+
+def test_one_transport_serves_one_loop_after_the_other(raw_server: Any, transport: AiohttpTransport) -> None:
+    """Each ``asyncio.run`` has connections of its own, closed with it."""
+    server = raw_server([echo])
+
+    answers = [asyncio.run(ask(transport, server, b"%d" % n)) for n in range(3)]
+
+    assert [b"0", b"1", b"2"] == answers
+    for _ in range(3):
+        assert server.closed_by_client.acquire(timeout=2)
+
+
+def test_one_transport_serves_two_loops_at_once(raw_server: Any, transport: AiohttpTransport) -> None:
+    """Two threads with a loop each get their own answers."""
+    server = raw_server([echo])
+    wrong: list[object] = []
+
+    async def work(name: int) -> None:
+        bodies = [b"%d-%d" % (name, turn) for turn in range(50)]
+        answers = await asyncio.gather(*(ask(transport, server, body) for body in bodies), return_exceptions=True)
+        wrong.extend((body, answer) for body, answer in zip(bodies, answers, strict=True) if body != answer)
+
+    threads = [threading.Thread(target=asyncio.run, args=(work(name),)) for name in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert [] == wrong
+
+
+def test_a_closed_transport_sends_nothing(raw_server: Any, transport: AiohttpTransport) -> None:
+    """After ``close``, which may come twice, every call is a ``config`` error, in any loop, and idle connections are gone."""
+    server = raw_server([[OK, "hold"]])
+
+    async def work() -> None:
+        await ask(transport, server)
+        await transport.close()
+        await transport.close()
+        assert server.closed_by_client.acquire(timeout=2)
+        with pytest.raises(TransportError) as caught:
+            await ask(transport, server)
+        assert ("config", True) == (caught.value.kind, caught.value.fatal)
+
+    asyncio.run(work())
+    with pytest.raises(TransportError):
+        asyncio.run(ask(transport, server))
+
+    assert 1 == server.connections
+
+
+def test_closing_reaches_the_other_loops(raw_server: Any, transport: AiohttpTransport) -> None:
+    """The session of a loop in another thread is closed there, when its call in flight has ended."""
+    server = raw_server([[b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", 0.05, b"ok", "hold"]])
+    sent, gone = threading.Event(), threading.Event()
+    answers: list[bytes] = []
+
+    async def elsewhere() -> None:
+        task = asyncio.ensure_future(ask(transport, server))
+        while not server.received:
+            await asyncio.sleep(0.002)
+        sent.set()
+        answers.append(await task)
+        await asyncio.to_thread(gone.wait, 2)
+
+    thread = threading.Thread(target=asyncio.run, args=(elsewhere(),))
+    thread.start()
+    assert sent.wait(2)
+    asyncio.run(transport.close())
+
+    assert server.closed_by_client.acquire(timeout=2)
+    gone.set()
+    thread.join(2)
+    assert [b"ok"] == answers
+
+
+def test_a_forgotten_transport_closes_its_connections(raw_server: Any) -> None:
+    """Without ``close``, when nothing refers to it any more, while its loop runs on."""
+    server = raw_server([[OK, "hold"]])
+
+    async def work() -> None:
+        await ask(AiohttpTransport(TransportSettings(trust_env=False)), server)
+        gc.collect()
+        await asyncio.sleep(0.01)
+        assert server.closed_by_client.acquire(timeout=2)
+
+    asyncio.run(work())
+
+
+def test_a_stream_may_outlive_its_loop(raw_server: Any, transport: AiohttpTransport) -> None:
+    """Closed, aborted or forgotten after the loop's end, it does no harm; its connection ended with the loop."""
+    server = raw_server([[CHUNKED + b"1\r\na\r\n", "hold"]])
+
+    async def open_one() -> Any:
+        return (await transport.send(request_to(server), timeout=QUICK, stream=True)).astream
+
+    stream, other = asyncio.run(open_one()), asyncio.run(open_one())
+    stream.abort()
+    del other
+    gc.collect()
+
+    for _ in range(2):
+        assert server.closed_by_client.acquire(timeout=2)
+
+
+ENDINGS = {
+    "run twice": "asyncio.run(main()); asyncio.run(main())",
+    "loop closed without shutting down": "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close(); asyncio.run(main())",
+    "loop closed without shutting down, at the end": "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close()",
+    "collected after its loop": "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close(); del transport; gc.collect()",
+    "loop left open": "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); atexit.register(loop.close)",
+    "closed": "asyncio.run(main(True))",
+    "stream left": "asyncio.run(left()); asyncio.run(main())",
+    "stream left in a closed loop": "loop = asyncio.new_event_loop(); kept = loop.run_until_complete(left()); loop.close()",
+    "killed by an exception": "asyncio.run(killed())",
+}
+
+PROGRAM = """
+import asyncio, atexit, gc, sys
+from llmkit.transport.base import HttpRequest, Timeout
+from llmkit.transport.settings import TransportSettings
+{first}
+from llmkit_async.transport import AiohttpTransport
+
+transport = AiohttpTransport(TransportSettings(verify=sys.argv[2] or True, trust_env=False))
+request = HttpRequest(method="POST", url=sys.argv[1] + "/", body=b"x")
+
+async def main(close=False):
+    for _ in range(2):
+        print((await transport.send(request, timeout=Timeout(total=5))).status)
+    if close:
+        await transport.close()
+
+async def left():
+    response = await transport.send(request, timeout=Timeout(total=5), stream=True)
+    return response.astream
+
+async def killed():
+    task = asyncio.ensure_future(left())
+    await main()
+    raise SystemExit(0)
+
+{ending}
+"""
+
+
+@pytest.mark.parametrize("is_secure", [False, True])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_nothing_complains_at_the_end(
+    raw_server: Any, authority: Any, server_tls: Any, tmp_path: Path, ending: str, is_secure: bool
+) -> None:
+    """However loops and interpreter end, neither aiohttp nor asyncio finds anything unclosed, also in development mode."""
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    server = raw_server([[OK, ..., OK, ..., OK, "hold"]], tls=server_tls if is_secure else None)
+    first = "atexit.register(lambda: None)"
+    program = PROGRAM.format(first=first, ending=ENDINGS[ending])
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(program), server.url, str(ca_file) if is_secure else ""],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env=environment,
+        check=False,
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_leaves_the_parents_connections_alone(raw_server: Any, transport: AiohttpTransport) -> None:
+    """The child makes its own connection; the parent goes on with the one it has, and gets its own answers."""
+    server = raw_server([echo])
+
+    async def in_parent() -> list[bytes]:
+        answers = [await ask(transport, server, b"before")]
+        child = os.fork()
+        if child == 0:
+            os._exit(in_child(lambda: ask(transport, server, b"child")))
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        assert 0 == os.waitstatus_to_exitcode(status)
+        return [*answers, await ask(transport, server, b"after")]
+
+    assert [b"before", b"after"] == asyncio.run(in_parent())
+    assert 2 == server.connections
+
+
+def in_child(ask_one: Callable[[], Awaitable[bytes]]) -> int:
+    """Return 0 if a call in a loop of the child's own gets its answer."""
+    try:
+        # The parent's loop runs in this thread; the child is another one, and asyncio knows.
+        answer = asyncio.run(asyncio.wait_for(ask_one(), 5))
+    except BaseException as error:  # noqa: BLE001 (the child must not go on as a second test run)
+        os.write(2, repr(error).encode())
+        return 1
+    return 0 if answer == b"child" else 2
