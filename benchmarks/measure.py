@@ -72,7 +72,9 @@ _PEAK = "; import re; print(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/stat
 
 def _run(program: str) -> tuple[float, float]:
     """Return CPU seconds and peak KiB of a fresh interpreter that runs *program*."""
-    child = subprocess.Popen([sys.executable, "-c", program + _PEAK], stdout=subprocess.PIPE, text=True)
+    # With its bytecode cached, as installed packages have it.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    child = subprocess.Popen([sys.executable, "-c", program + _PEAK], stdout=subprocess.PIPE, text=True, env=environment)
     assert child.stdout is not None
     printed = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)

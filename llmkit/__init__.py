@@ -110,7 +110,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - the names above, which type checkers read from the block before
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -49,7 +49,7 @@ MAX_ATTEMPTS = 8  # in one call over all keys and endpoints: a bound on whatever
 Answer = TypeVar("Answer")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Job(Generic[Answer]):
     """What is to be done at an endpoint: how its request is written and its reply is read."""
 
@@ -59,7 +59,7 @@ class Job(Generic[Answer]):
     request: CompletionRequest | None = None
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class Call(Generic[Answer]):
     """
     The state of one call.
@@ -286,8 +286,8 @@ class Call(Generic[Answer]):
         fault = failure.fault
         if fault is None or fault.kind in ("malformed", "truncated"):
             return f"{name}: {text}" if text else f"{name}: {failure.kind}"
-        word = fault.code or fault.type or failure.kind
-        return f"{name} refused with {clean(word, self.secrets(), limit=80)}: {text}" if text else f"{name} refused with {clean(word, self.secrets(), limit=80)}"
+        word = clean(fault.code or fault.type or failure.kind, self.secrets(), limit=80)
+        return f"{name} refused with {word}: {text}" if text else f"{name} refused with {word}"
 
     def _too_late(self, failure: Failure | None = None) -> DeadlineExceededError:
         spent = self.clock() - self.started

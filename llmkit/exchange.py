@@ -44,7 +44,7 @@ CONNECT_TIMEOUT = 5.0  # seconds for DNS, TCP and TLS together; what the officia
 TIMED_OUT = frozenset({"connect_timeout", "read_timeout", "idle_timeout", "timeout"})
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Failure:
     """
     What went wrong in an attempt, classed.
@@ -68,7 +68,7 @@ class Failure:
         return self.kind in TIMED_OUT
 
 
-@define(kw_only=True, eq=False)
+@define(kw_only=True, eq=False, repr=False)
 class Exchange(Generic[Answer]):
     """One attempt. See the module's docstring for its use."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
@@ -21,9 +21,9 @@ from llmkit.call import Call, Job
 from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError, LLMKitError, StructuredOutputError, UnsupportedParameterError
-from llmkit.models.info import Explanation, HealthReport, ModelInfo
+from llmkit.models.facts import ModelFacts
 from llmkit.models.request import CompletionRequest, check_seconds, make_request
-from llmkit.models.response import CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason, sealed
 from llmkit.providers import Provider, find_provider, owner_of, split_model
 from llmkit.resilience.breaker import CircuitBreaker
 from llmkit.resilience.deadline import Deadline, current_deadline
@@ -33,12 +33,15 @@ from llmkit.secrets import Headers
 from llmkit.settings import Settings, environ
 from llmkit.transport.base import HttpRequest
 
+if TYPE_CHECKING:
+    from llmkit.models.info import Explanation, HealthReport, ModelInfo
+
 __all__ = ["Endpoint", "Router"]
 
 USER_AGENT = f"llmkit/{__version__}"
 
 
-@define(kw_only=True, eq=False)
+@define(kw_only=True, eq=False, repr=False)
 class Endpoint:
     """One model at one address."""
 
@@ -302,6 +305,8 @@ class Router:
         """Return what ``completion`` would send. Sends nothing, and leases no key."""
         import json
 
+        from llmkit.models.info import Explanation
+
         endpoint = self.endpoint(model)
         request, dropped = self._request(endpoint, messages, stream=stream, parameters=parameters)
         http = endpoint.dialect.encode(request, endpoint.place)
@@ -324,6 +329,8 @@ class Router:
 
     def report(self, call: Call[Any], error: LLMKitError | None = None) -> HealthReport:
         """Return what a probe came to."""
+        from llmkit.models.info import HealthReport
+
         endpoint = call.endpoint
         return HealthReport(
             ok=error is None,
@@ -341,9 +348,10 @@ class Router:
     def _request(
         self, endpoint: Endpoint, messages: Any, *, stream: bool, parameters: Mapping[str, Any]
     ) -> tuple[CompletionRequest, list[str]]:
-        said = {name: value for name, value in parameters.items() if value is not None}
-        request = make_request(messages, model=endpoint.model, stream=stream, facts=endpoint.facts, **{**self.settings.defaults, **said})
-        unknown = [name for name in request.given() if name not in endpoint.parameters]
+        said = {**self.settings.defaults, **{name: value for name, value in parameters.items() if value is not None}}
+        request = make_request(messages, model=endpoint.model, stream=stream, facts=endpoint.facts, **said)
+        beyond = said.keys() - endpoint.parameters - {"system"}
+        unknown = sorted(name for name in beyond if getattr(request, name) not in (None, ()))
         if not unknown:
             return request, []
         if not self.settings.drop_params:
@@ -353,7 +361,8 @@ class Router:
                 "extra_body=, or make the client with drop_params=True."
             )
             raise UnsupportedParameterError(msg, unknown[0], endpoint.provider.name)
-        return evolve(request, **{name: () if name == "tools" else None for name in unknown}), unknown
+        nothing: dict[str, Any] = {name: () if name == "tools" else None for name in unknown}
+        return evolve(request, **nothing), unknown
 
     def _call(self, endpoint: Endpoint, job: Job[Any], *, timeout: float | None, deadline: float | None, stream: bool) -> Call[Any]:
         if self.closed:
@@ -384,7 +393,7 @@ def _from_environment(provider: Provider) -> dict[str, str]:
 
 
 def _finish_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> CompletionResponse:
-    finished = evolve(
+    finished = sealed(
         answer,
         provider=call.endpoint.provider.name,
         attempts=tuple(call.attempts),

@@ -51,7 +51,7 @@ def _whole(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ConfigurationError(msg)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Settings:
     """The arguments of ``Client`` and ``AsyncClient``; API reference, section "Sync"."""
 
@@ -126,7 +126,7 @@ class Settings:
             msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
             raise ConfigurationError(msg)
         if (self.api_key is not None or self.api_keys is not None) and not self.pickle_keys:
-            msg = "This client holds a literal key, which is not pickled. Set the provider's key variable instead, or pass pickle_keys=True."
+            msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)
         return {name: getattr(self, name) for name in SETTINGS}
 

@@ -1,6 +1,4 @@
-"""
-The asyncio face: ``llmkit.client`` with ``await`` in it, and nothing decided here either.
-"""
+"""The asyncio face: ``llmkit.client`` with ``await`` in it, and nothing decided here either."""
 
 from __future__ import annotations
 

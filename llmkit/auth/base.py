@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import frozen
 
@@ -47,7 +47,7 @@ class CallableAuth:
     needs_key: bool = False
 
     def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
-        found = self.function()
+        found: Any = self.function()
         if not isinstance(found, Mapping) or not all(isinstance(item, str) for pair in found.items() for item in pair):
             msg = f"The callable given as auth= returns a dict of header names and values, not {type(found).__name__}."
             raise ConfigurationError(msg)

@@ -8,20 +8,34 @@ and no other dialect; what differs between two servers of one format is a field 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
 from llmkit.models.fault import Fault
-from llmkit.models.info import ModelInfo
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse
-from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.transport.base import ERROR_BODY_LIMIT, HttpRequest, HttpResponse
 
-__all__ = ["Dialect", "Place", "StreamDecoder", "WireError", "merged"]
+if TYPE_CHECKING:
+    from llmkit.models.info import ModelInfo
+
+__all__ = ["Dialect", "Place", "StreamDecoder", "WireError", "merged", "request_id"]
+
+# Where servers put the id of a request, the most telling first; the last is of the network in front of many of them.
+REQUEST_IDS = (
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "mistral-correlation-id",
+    "x-generation-id",
+    "inference-id",
+    "x-litellm-call-id",
+    "cf-ray",
+)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Place:
     """
     Where a request goes, as far as its form depends on it.
@@ -48,16 +62,18 @@ class WireError(Exception):
         return cls._of("malformed", message, response)
 
     @classmethod
-    def truncated(cls, message: str) -> WireError:
+    def truncated(cls, message: str, response: HttpResponse | None = None) -> WireError:
         """Return the error of an answer that ended before its proof of completeness."""
-        return cls._of("truncated", message, None)
+        return cls._of("truncated", message, response)
 
     @classmethod
     def _of(cls, kind: str, message: str, response: HttpResponse | None) -> WireError:
         if response is None:
             return cls(Fault(status=200, kind=kind, message=message))
-        body = response.body[:4096].decode("utf-8", "replace")
-        return cls(Fault(status=response.status, kind=kind, message=message, headers=response.headers, body=body))
+        headers = response.headers
+        # Cut far behind what an error keeps: it is masked before it is shortened, and half a key would not be recognised as one.
+        body = response.body[:ERROR_BODY_LIMIT].decode("utf-8", "replace")
+        return cls(Fault(status=response.status, kind=kind, message=message, request_id=request_id(headers), headers=headers, body=body))
 
 
 class StreamDecoder(Protocol):
@@ -141,3 +157,8 @@ def merged(body: dict[str, Any], extra: Mapping[str, Any] | None) -> dict[str, A
         old = result.get(key)
         result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
     return result
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the id under which the provider's support finds a request. *headers* have lower-case names."""
+    return next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)

@@ -9,24 +9,20 @@ Source: OpenAI API reference, "Create chat completion", and recorded traffic of 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import define, field
-
-from llmkit.dialects.base import WireError
-from llmkit.dialects.openai_faults import count, is_text, load_json, refuse_errors, request_id, word
-from llmkit.models.content import Message, Part, Text, Thinking, ToolCall
+from llmkit.dialects.base import WireError, request_id
+from llmkit.dialects.openai_faults import count, is_text, label, load_json, refuse_errors, word
+from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
 from llmkit.models.fault import Fault
 from llmkit.models.info import ModelInfo
-from llmkit.models.reading import decode_arguments
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
 from llmkit.transport.base import HttpResponse
 
-__all__ = ["CallInMaking", "Quirks", "decode", "decode_models", "finish_reason", "read_content", "read_thoughts", "read_usage", "refuse_broken_off", "thinking"]
+__all__ = ["decode", "decode_models", "finish_reason", "read_usage", "refuse_broken_off", "usage_in"]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -52,16 +48,6 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 # Reasons that say the server broke off: the answer is none, whatever text came before.
 BROKEN_OFF: Mapping[str, str] = {"insufficient_system_resource": "overloaded", "network_error": "server"}
 
-class Quirks(Protocol):
-    """What reading must know of the server: fields of the dialect."""
-
-    @property
-    def owner(self) -> str: ...
-    @property
-    def think_tags(self) -> bool: ...
-    @property
-    def hidden_output(self) -> bool: ...
-
 
 def decode(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
     answer = load_json(response.body, response)
@@ -70,18 +56,20 @@ def decode(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise WireError.malformed("The reply has no choices.", response)
     choice = choices[0]
+    refuse_errors({"error": choice.get("error")}, response)
     message = choice.get("message")
     if not isinstance(message, dict):
         raise WireError.malformed("The reply's first choice has no message.", response)
     raw_reason = choice.get("finish_reason")
-    refuse_broken_off(raw_reason)
-    answer_id = str(answer.get("id") or "") or None
-    parts = _read_message(quirks, message, answer_id)
+    refuse_broken_off(raw_reason, response)
+    answer_id = label(answer.get("id"))
+    made = ChoiceInMaking(quirks=quirks)
+    made.add_whole(message)
     return CompletionResponse(
-        message=Message("assistant", parts),
-        finish_reason=finish_reason(raw_reason, parts, refused=is_text(message.get("refusal"))),
+        message=made.message(answer_id),
+        finish_reason=finish_reason(raw_reason, called=made.has_calls(), refused=bool(made.refusals)),
         raw_finish_reason=raw_reason if is_text(raw_reason) else None,
-        usage=read_usage(answer.get("usage"), quirks.hidden_output),
+        usage=read_usage(usage_in(answer), quirks.hidden_output),
         id=answer_id,
         model=word(answer.get("model")) or request.model,
         request_id=request_id(response.headers),
@@ -89,103 +77,37 @@ def decode(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -
     )
 
 
-def _read_message(quirks: Quirks, message: Mapping[str, Any], answer_id: str | None) -> list[Part]:
-    text, thoughts, blocks = read_content(message.get("content"))
-    thoughts = thoughts or read_thoughts(message)
-    if quirks.think_tags and not thoughts:
-        thoughts, text = split_think_tags(text)
-    text = text or word(message.get("refusal"))
-    parts: list[Part] = []
-    details = message.get("reasoning_details")
-    if thoughts or (isinstance(details, list) and details):
-        parts.append(thinking(quirks, thoughts, details, blocks))
-    if text:
-        parts.append(Text(text))
-    calls = message.get("tool_calls")
-    old = message.get("function_call")
-    if not isinstance(calls, list):
-        calls = []
-    if not calls and isinstance(old, dict) and old.get("name"):
-        calls = [{"function": old}]
-    for index, call in enumerate(calls):
-        assembled = CallInMaking(index=index)
-        if isinstance(call, dict):
-            assembled.add(call)
-        if assembled.name:
-            parts.append(assembled.made(quirks.owner, answer_id))
-    return parts
-
-
-def thinking(quirks: Quirks, text: str, details: Any, blocks: list[Any]) -> Thinking:
-    data: dict[str, Any] = {}
-    if isinstance(details, list) and details:
-        data["reasoning_details"] = details
-    if blocks:
-        data["content"] = blocks
-    return Thinking(text, provider=quirks.owner, data=data or None)
-
-
-def read_content(content: Any) -> tuple[str, str, list[Any]]:
-    """Return text, thoughts and the blocks the thoughts came in, from a string or a list of blocks."""
-    if isinstance(content, str):
-        return content, "", []
-    if not isinstance(content, list):
-        return "", "", []
-    texts: list[str] = []
-    thoughts: list[str] = []
-    blocks: list[Any] = []
-    for block in content:
-        if isinstance(block, str):
-            texts.append(block)
-        elif not isinstance(block, dict):
-            continue
-        elif block.get("type") in ("thinking", "reasoning"):
-            blocks.append(block)
-            inner = block.get("thinking") or block.get("summary") or block.get("text")
-            thoughts.append(inner if isinstance(inner, str) else read_content(inner)[0])
-        else:
-            texts.append(word(block.get("text")) or word(block.get("refusal")))
-    return "".join(texts), "".join(thoughts), blocks
-
-
-def read_thoughts(holder: Mapping[str, Any]) -> str:
-    """Return the thoughts of a message or delta. One server may say them twice, as text and as details: they count once."""
-    text = holder.get("reasoning_content") or holder.get("reasoning")
-    if isinstance(text, str):
-        return text
-    details = holder.get("reasoning_details")
-    if not isinstance(details, list):
-        return ""
-    return "".join(word(item.get("text")) or word(item.get("summary")) for item in details if isinstance(item, dict))
-
-
-def split_think_tags(text: str) -> tuple[str, str]:
-    """Return thoughts and answer of a text that begins with ``<think>``; one that never closes is all thought."""
-    opened = text.lstrip()
-    if not opened.startswith("<think>"):
-        return "", text
-    thoughts, _, answer = opened[7:].partition("</think>")
-    return thoughts.strip("\n"), answer.lstrip("\n")
-
-
-def finish_reason(raw: Any, parts: list[Part], *, refused: bool = False) -> FinishReason:
+def finish_reason(raw: Any, *, called: bool, refused: bool) -> FinishReason:
+    """Return *raw* in our words. Beside calls or a refusal servers may say anything, and without either they may say nothing."""
     reason = FINISH_REASONS.get(raw, FinishReason.UNKNOWN) if is_text(raw) else FinishReason.STOP
     if reason in (FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR):
         return reason  # a call may be cut here, so it is not offered as one
-    if any(isinstance(part, ToolCall) for part in parts):
-        return FinishReason.TOOL_CALLS  # some servers say "stop" beside calls
+    if called:
+        return FinishReason.TOOL_CALLS
     return FinishReason.REFUSAL if refused else reason
 
 
-def refuse_broken_off(raw: Any) -> None:
+def refuse_broken_off(raw: Any, response: HttpResponse) -> None:
     kind = BROKEN_OFF.get(raw) if isinstance(raw, str) else None
-    if kind is not None:
-        raise WireError(Fault(status=200, kind=kind, code=raw, message=f"The server broke the answer off: {raw}."))
+    if kind is None:
+        return
+    message = f"The server broke the answer off: {raw}."
+    headers = response.headers
+    raise WireError(
+        Fault(status=response.status, kind=kind, code=raw, message=message, request_id=request_id(headers), headers=headers)
+    )
 
 
-def read_usage(usage: Any, hidden_output: bool = False) -> Usage:
+def usage_in(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the usage of an answer or an event, wherever this server puts it; None where it says none."""
+    extra = answer.get("x_groq")
+    found = (answer.get("usage"), extra.get("usage") if isinstance(extra, dict) else None)
+    return next((usage for usage in found if isinstance(usage, dict) and usage), None)
+
+
+def read_usage(usage: Mapping[str, Any] | None, hidden_output: bool = False) -> Usage:
     """Return *usage* in our meaning, from any of the spellings servers have for it."""
-    if not isinstance(usage, dict):
+    if usage is None:
         return Usage(reported=False)
     given = usage.get("prompt_tokens_details")
     taken = usage.get("completion_tokens_details")
@@ -195,80 +117,34 @@ def read_usage(usage: Any, hidden_output: bool = False) -> Usage:
     total = count(usage.get("total_tokens"))
     if hidden_output and total > prompt + completion:
         completion = total - prompt
-    cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens")
+    cached = min(count(details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens")), prompt)
     written = details.get("cache_write_tokens") or details.get("cache_creation_input_tokens") or usage.get("cache_creation_input_tokens")
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
-        cache_read_tokens=min(count(cached), prompt),
-        cache_write_tokens=min(count(written), prompt),
+        cache_read_tokens=cached,
+        cache_write_tokens=min(count(written), prompt - cached),
         reasoning_tokens=min(count(spent.get("reasoning_tokens") or usage.get("reasoning_tokens")), completion),
     )
 
 
-@define(kw_only=True)
-class CallInMaking:
-    """A tool call being put together."""
-
-    index: int
-    id: str = ""
-    name: str = ""
-    pieces: list[str] = field(factory=list)
-    extra: dict[str, Any] = field(factory=dict)
-    object: Mapping[str, Any] | None = None
-
-    def add(self, delta: Mapping[str, Any]) -> str:
-        """Take in *delta* and return the fragment of arguments it brought. Only what is not empty overwrites."""
-        function = delta.get("function")
-        function = function if isinstance(function, dict) else {}
-        self.id = self.id or word(delta.get("id"))
-        self.name = self.name or word(function.get("name"))
-        if isinstance(delta.get("extra_content"), dict):
-            self.extra["extra_content"] = delta["extra_content"]
-        arguments = function.get("arguments")
-        if isinstance(arguments, dict):
-            self.object = arguments
-            return ""
-        fragment = word(arguments)
-        if fragment:
-            self.pieces.append(fragment)
-        return fragment
-
-    def made(self, owner: str, answer_id: str | None) -> ToolCall:
-        text = "".join(self.pieces)
-        arguments, kept, invalid = decode_arguments(self.object if self.object is not None and not text else text)
-        data = {"provider": owner, **self.extra} if self.extra else None
-        return ToolCall(self.id or self._own_id(text, answer_id), self.name, arguments, text=kept, invalid=invalid, data=data)
-
-    def _own_id(self, text: str, answer_id: str | None) -> str:
-        # Some servers give none. Made of what is known, so that the same bytes always give the same id.
-        seed = f"{answer_id}/{self.index}/{self.name}/{text}"
-        return "call_" + hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest()[:24]
-
-    def is_whole(self) -> bool:
-        arguments, _, invalid = decode_arguments("".join(self.pieces))
-        return self.object is not None or (bool(arguments) and invalid is None)
-
-
 def decode_models(response: HttpResponse) -> list[ModelInfo]:
-    listing = load_json(response.body, response, kinds=(dict, list))
-    if isinstance(listing, dict):
-        refuse_errors(listing, response)
-    rows = listing.get("data", listing.get("models")) if isinstance(listing, dict) else listing
+    rows = load_json(response.body, response, kinds=(dict, list))
+    if isinstance(rows, dict):
+        refuse_errors(rows, response)
+        # Null is an empty list, written by a server in Go.
+        rows = (rows.get("data") or rows.get("models") or []) if "data" in rows or "models" in rows else None
     if not isinstance(rows, list):
         raise WireError.malformed("The reply lists no models.", response)
-    return [_model(row) for row in rows if isinstance(row, dict)]
+    return [model for row in rows if isinstance(row, dict) and (model := _model(row)).id]
 
 
 def _model(row: Mapping[str, Any]) -> ModelInfo:
     window = row.get("context_window") or row.get("context_length") or row.get("max_model_len") or row.get("max_context_length")
-    created = row.get("created")
     return ModelInfo(
         id=word(row.get("id")) or word(row.get("model_id")) or word(row.get("name")),
         owned_by=word(row.get("owned_by")) or None,
-        created=int(created) if isinstance(created, (int, float)) else None,
+        created=count(row.get("created")) or None,
         context_window=count(window) or None,
         raw=row,
     )
-
-

@@ -13,20 +13,22 @@ import hashlib
 import json
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
-from llmkit.dialects import openai_answers, openai_faults, openai_stream
+from llmkit.dialects import openai_answers, openai_faults
 from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.errors import ConfigurationError
 from llmkit.models.content import Audio, Document, Image, Message, Native, Part, Text, Thinking, ToolCall, ToolResult
 from llmkit.models.fault import Fault
-from llmkit.models.info import ModelInfo
 from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+
+if TYPE_CHECKING:
+    from llmkit.models.info import ModelInfo
 
 __all__ = ["OpenAIChat"]
 
@@ -157,11 +159,15 @@ class OpenAIChat:
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
         if "event-stream" in response.headers.get("content-type", ""):
             # Some servers stream whether they are asked to or not.
-            return openai_stream.decode_as_whole(self, response)
+            from llmkit.dialects.openai_stream import decode_as_whole
+
+            return decode_as_whole(self, response)
         return openai_answers.decode(self, response, request)
 
     def decoder(self, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
-        return openai_stream.decoder(self, response, request)
+        from llmkit.dialects.openai_stream import decoder  # not needed by those who only want whole answers
+
+        return decoder(self, response, request)
 
     def fault(self, response: HttpResponse) -> Fault:
         return openai_faults.read_fault(response)

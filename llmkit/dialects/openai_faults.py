@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmkit.dialects.base import WireError
+from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.framing import FramingError, loads
 from llmkit.models.fault import Fault
 from llmkit.transport.base import HttpResponse
 
-__all__ = ["at", "count", "is_text", "label", "load_json", "read_fault", "refuse_errors", "request_id", "word"]
+__all__ = ["at", "count", "is_text", "label", "load_json", "read_fault", "refuse_errors", "word"]
 
-REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "mistral-correlation-id", "x-generation-id", "cf-ray")
+# Where servers put the sentence for a human reader, the most telling first.
+_MESSAGES = ("message", "status_msg", "error_msg", "detail", "title", "text")
 
 
 def read_fault(response: HttpResponse) -> Fault:
@@ -27,31 +28,33 @@ def read_fault(response: HttpResponse) -> Fault:
         body = loads(response.body)
     except FramingError:
         body = None
-    return _fault(body, response)
+    return _fault(body, response, response.body.decode("utf-8", "replace"))
 
 
-def refuse_errors(answer: Mapping[str, Any], response: HttpResponse | None, event_type: str = "") -> None:
-    """Raise ``WireError`` if a good reply, or an event of a stream, is an error in truth."""
+def refuse_errors(answer: Mapping[str, Any], response: HttpResponse, text: str | None = None, event_type: str = "") -> None:
+    """
+    Raise ``WireError`` if a good reply, or an event of a stream, is an error in truth.
+
+    Args:
+        text: What *answer* was read from, where that is not the body of *response*.
+        event_type: What the stream calls the event.
+    """
     base = answer.get("base_resp")
     failed = isinstance(base, dict) and base.get("status_code") not in (0, None)
     if answer.get("error") or answer.get("error_code") or answer.get("object") == "error" or event_type == "error" or failed:
-        raise WireError(_fault(answer, response))
+        raise WireError(_fault(answer, response, response.body.decode("utf-8", "replace") if text is None else text))
 
 
-def _fault(body: Any, response: HttpResponse | None) -> Fault:
-    status = 200 if response is None else response.status
-    headers: Mapping[str, str] = {} if response is None else response.headers
-    text = str(body) if response is None else response.body.decode("utf-8", "replace")
+def _fault(body: Any, response: HttpResponse, text: str) -> Fault:
     error = _error_object(body)
-    message = _message(error, body) or text.strip()[:500]
     return Fault(
-        status=status,
-        message=message,
-        code=label(error.get("code", error.get("error_code", error.get("status_code")))),
-        type=label(error.get("type") or error.get("error_type")),
+        status=response.status,
+        message=_message(error) or _beginning(text),
+        code=label(error.get("code")) or label(error.get("error_code")) or label(error.get("status_code")),
+        type=label(error.get("type")) or label(error.get("error_type")),
         param=label(error.get("param")),
-        request_id=request_id(headers) or label(at(body, "request_id")),
-        headers=headers,
+        request_id=request_id(response.headers) or label(at(body, "request_id")),
+        headers=response.headers,
         error=error,
         body=text,
     )
@@ -75,23 +78,26 @@ def _error_object(body: Any) -> Mapping[str, Any]:
     return body
 
 
-def _message(error: Mapping[str, Any], body: Any) -> str:
-    for candidate in (error.get("message"), error.get("status_msg"), error.get("detail"), error.get("title"), error.get("text")):
-        if isinstance(candidate, str) and candidate:
-            return candidate
-        if isinstance(candidate, dict) and isinstance(candidate.get("detail"), (str, list)):
-            candidate = candidate["detail"]
-        if isinstance(candidate, list):
-            found = [word(item.get("msg")) for item in candidate if isinstance(item, dict)]
-            if any(found):
-                return "; ".join(filter(None, found))
-    raw = at(error.get("metadata"), "raw")
-    return raw if isinstance(raw, str) else ""
+def _message(error: Mapping[str, Any]) -> str:
+    message = next(filter(None, (_sentence(error.get(key)) for key in _MESSAGES)), "")
+    # A gateway says "Provider returned error" and keeps what that provider said apart.
+    upstream = word(at(error.get("metadata"), "raw"))
+    return f"{message}: {_beginning(upstream)}" if message and upstream else message or _beginning(upstream)
 
 
-def request_id(headers: Mapping[str, str]) -> str | None:
-    """Return the id under which the provider's support finds a request."""
-    return next((headers[name] for name in REQUEST_IDS if name in headers), None)
+def _sentence(value: Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("detail") or value.get("message")
+    if isinstance(value, list):
+        return "; ".join(filter(None, (word(at(item, "msg")) for item in value)))
+    return word(value)
+
+
+def _beginning(text: str) -> str:
+    """Return *text* in one line of at most 500 characters, cut between words: half a key would not be recognised as one."""
+    words = text[:4096].split()
+    line = " ".join(words if len(text) <= 4096 else words[:-1])
+    return line if len(line) <= 500 else line[:500].rpartition(" ")[0] + " …"
 
 
 def load_json(body: bytes, response: HttpResponse, kinds: tuple[type, ...] = (dict,)) -> Any:
@@ -119,7 +125,9 @@ def is_text(value: Any) -> bool:
 
 
 def label(value: Any) -> str | None:
-    return str(value) if isinstance(value, (str, int)) and value != "" else None
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        return None
+    return str(value)
 
 
 def count(value: Any) -> int:

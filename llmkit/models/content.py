@@ -12,7 +12,7 @@ import mimetypes
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, Union, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from attrs import field, frozen
 
@@ -156,13 +156,18 @@ class ToolCall:
     data: Any = field(default=None, kw_only=True, repr=False)
 
 
+def _as_parts(content: Any) -> tuple[Part, ...]:
+    # By its own name, since a part stands in the tuple of parts that the function below knows.
+    return as_parts(content)
+
+
 @frozen
 class ToolResult:
     """What a tool gave back: text, or parts (images and documents too)."""
 
     call_id: str
     name: str
-    content: tuple[Part, ...] = field(converter=lambda value: as_parts(value))
+    content: tuple[Part, ...] = field(converter=_as_parts)
     is_error: bool = False
 
     @property
@@ -178,7 +183,7 @@ class Native:
     data: Any = field(repr=False)
 
 
-Part: TypeAlias = Union[Text, Image, Audio, Document, Thinking, ToolCall, ToolResult, Native]
+Part: TypeAlias = Text | Image | Audio | Document | Thinking | ToolCall | ToolResult | Native
 PARTS: tuple[type, ...] = get_args(Part)
 
 
@@ -207,7 +212,7 @@ def _as_role(role: str) -> Role:
     if role not in ROLES:
         msg = f"A message's role is one of {', '.join(ROLES)}, not {role!r}."
         raise ConfigurationError(msg)
-    return cast("Role", role)
+    return role
 
 
 @frozen
@@ -233,7 +238,7 @@ class Message:
         return tuple([part for part in self.content if isinstance(part, ToolCall)])
 
 
-Messages: TypeAlias = Union[str, Message, Iterable[Union[Message, Mapping[str, Any]]]]
+Messages: TypeAlias = str | Message | Iterable[Message | Mapping[str, Any]]
 
 
 def system(*parts: str | Part) -> Message:

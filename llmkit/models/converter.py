@@ -59,7 +59,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(Decimal, lambda value, _: Decimal(str(value)))
     converter.register_unstructure_hook(bytes, lambda value: base64.b64encode(value).decode("ascii"))
     converter.register_structure_hook(bytes, lambda value, _: base64.b64decode(value))
-    writers = {cls: make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True) for cls in TAGS.values()}
+    writers: dict[type, Any] = {cls: make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True) for cls in TAGS.values()}
 
     def write_part(part: Any) -> dict[str, Any]:
         if isinstance(part, Native) and part.provider == UNKNOWN_TO_US:
@@ -75,7 +75,7 @@ def _converter() -> Converter:
     for cls in TAGS.values():
         converter.register_unstructure_hook(cls, write_part)
     converter.register_structure_hook_func(lambda hint: hint == Part or hint == "Part", read_part)
-    readers = {cls: make_dict_structure_fn(cls, converter) for cls in TAGS.values()}
+    readers: dict[type, Any] = {cls: make_dict_structure_fn(cls, converter) for cls in TAGS.values()}
     for cls in (Message, CompletionResponse):
         converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
     # What ``parsed`` holds is the user's own type, whose rules are not ours.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PARAMETERS", "CompletionRequest", "Reasoning", "make_request"]
 
-Reasoning: TypeAlias = Union[Literal["none", "minimal", "low", "medium", "high"], int]
+Reasoning: TypeAlias = Literal["none", "minimal", "low", "medium", "high"] | int
 EFFORTS = ("none", "minimal", "low", "medium", "high")
 CHOICES = ("auto", "none", "required")
 
@@ -53,10 +53,6 @@ class CompletionRequest:
     extra_headers: Mapping[str, str] | None = field(default=None, repr=False)
     stream: bool = False
     facts: ModelFacts = field(default=UNKNOWN_MODEL, repr=False)
-
-    def given(self) -> list[str]:
-        """Return the names of the parameters that the caller set."""
-        return [name for name in PARAMETERS if getattr(self, name) not in (None, ())]
 
 
 def _number(low: float, high: float) -> Callable[[str, Any], float]:

@@ -10,9 +10,9 @@ from attrs import define, field, frozen
 
 from llmkit.models.content import Message, ToolCall
 from llmkit.models.ledger import Attempt
-from llmkit.models.usage import Usage
+from llmkit.models.usage import UNREPORTED, Usage
 
-__all__ = ["CompletionChunk", "CompletionResponse", "FinishReason", "ToolCallDelta"]
+__all__ = ["CompletionChunk", "CompletionResponse", "FinishReason", "ToolCallDelta", "sealed"]
 
 
 class FinishReason(str, Enum):
@@ -44,7 +44,7 @@ class CompletionResponse:
     message: Message
     finish_reason: FinishReason = FinishReason.UNKNOWN
     raw_finish_reason: str | None = None
-    usage: Usage = Usage(reported=False)
+    usage: Usage = UNREPORTED
     cost: Decimal | None = None
     id: str | None = None
     model: str = ""
@@ -78,13 +78,26 @@ class CompletionResponse:
         """Return plain JSON-able values, from which ``from_dict`` makes an equal response. ``parsed`` stays behind."""
         from llmkit.models.converter import unstructure
 
-        return unstructure(self)
+        data: dict[str, Any] = unstructure(self)
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CompletionResponse:
         from llmkit.models.converter import structure
 
         return structure(data, cls)
+
+
+def sealed(answer: CompletionResponse, *, provider: str, attempts: tuple[Attempt, ...], elapsed: float) -> CompletionResponse:
+    """
+    Return *answer* with the facts of its call, which its decoder could not know.
+
+    It is changed in place: nobody else has seen it yet, and a copy would cost as much as decoding it did.
+    """
+    object.__setattr__(answer, "provider", provider)
+    object.__setattr__(answer, "attempts", attempts)
+    object.__setattr__(answer, "elapsed", elapsed)
+    return answer
 
 
 @frozen

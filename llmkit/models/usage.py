@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-__all__ = ["Usage"]
+__all__ = ["UNREPORTED", "Usage"]
 
 
 @frozen(kw_only=True)
@@ -42,3 +42,6 @@ class Usage:
     def __radd__(self, other: object) -> Usage:
         # sum() begins with 0.
         return self if other == 0 else NotImplemented
+
+
+UNREPORTED = Usage(reported=False)

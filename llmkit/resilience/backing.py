@@ -46,7 +46,8 @@ def backed_off(send: Callable[[Client, Work], Result]) -> Callable[[Client, Work
                 raise pending.pop()
             return send(client, work)
 
-        return _decorator()(once_more)()
+        result: Result = _decorator()(once_more)()
+        return result
 
     return sending
 
@@ -67,7 +68,8 @@ def abacked_off(send: Callable[[Client, Work], Awaitable[Result]]) -> Callable[[
                 raise pending.pop()
             return await send(client, work)
 
-        return await _decorator()(once_more)()
+        result: Result = await _decorator()(once_more)()
+        return result
 
     return sending
 

@@ -3,24 +3,26 @@ What both transports are told: whom to trust, which proxy to take, how many conn
 
 Rule 1: the twins decide nothing of this themselves, so that they cannot decide differently.
 Rule 2: the environment is read once per settings object, when it is first asked for.
+Rule 3: whoever only holds settings pays for no TLS and no ``urllib.request``: they are imported where they are used.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
-import ssl
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from attrs import field, frozen
 
 from llmkit.transport.base import TransportError
+
+if TYPE_CHECKING:
+    import ipaddress
+    import ssl
 
 __all__ = ["SOCKET_OPTIONS", "ProxyUrl", "TransportSettings"]
 
@@ -147,6 +149,8 @@ class TransportSettings:
         return context
 
     def _find_proxy(self, url: SplitResult) -> ProxyUrl | None:
+        from urllib.request import getproxies, proxy_bypass
+
         own = _Proxies(self.proxies or {})
         explicit = _select(own, url)
         if explicit is not None:
@@ -163,6 +167,8 @@ class TransportSettings:
         return None if found is None else _checked_proxy(found)
 
     def _make_context(self) -> ssl.SSLContext:
+        import ssl
+
         if self.verify is False:
             msg = "Certificates are not checked (verify=False): anybody on the way can read the keys."
             warnings.warn(msg, stacklevel=4)
@@ -178,6 +184,8 @@ class TransportSettings:
         return context
 
     def _verifying_context(self) -> ssl.SSLContext:
+        import ssl
+
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         for name, path in self._authorities():
             _load_authorities(context, name, path)
@@ -200,7 +208,7 @@ class TransportSettings:
             if folder:
                 yield "SSL_CERT_DIR", folder
         if not file and not folders:
-            import certifi  # only needed here, and slow to find on some file systems
+            import certifi
 
             yield "certifi", certifi.where()
 
@@ -263,6 +271,8 @@ def _is_exempt(url: SplitResult, no_proxy: str) -> bool:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -272,6 +282,8 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _covers(entry: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int | None) -> bool:
     if entry in (f"{address}:{port}", f"[{address}]", f"[{address}]:{port}"):
         return True
+    import ipaddress
+
     try:
         return address in ipaddress.ip_network(entry, strict=False)
     except ValueError:

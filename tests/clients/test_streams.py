@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from attrs import frozen
 
 from llmkit import (
     APIKeyPool,
@@ -330,18 +331,37 @@ def test_calls_in_pieces_are_on_the_error_of_a_cut_stream(connect: Connect, serv
     assert 1 == server.hits
 
 
-def test_an_error_inside_a_stream_is_that_error(connect: Connect, server: FakeServer) -> None:
-    """Though the status was 200; what had come is on it, and nothing is sent again."""
-    server.enqueue(Reply(events=[piece("Good"), FAILED]))
-    stream = connect(retry=QUICK).stream("Say hi")
-    had: list[str] = []
+@pytest.mark.parametrize(
+    ("bad", "error", "kind"),
+    [
+        pytest.param(FAILED, OverloadedError, "overloaded", id="error"),
+        pytest.param('{"choices": [{"del', MalformedResponseError, "malformed", id="unreadable"),
+        pytest.param("[]", MalformedResponseError, "malformed", id="no-object"),
+    ],
+)
+def test_an_error_behind_content_ends_the_stream(
+    connect: Connect, talking: Callable[..., Any], bad: Any, error: type[Exception], kind: str
+) -> None:
+    """An event that cannot be read is one too: passed over, it would leave a hole in the text. Nothing is sent again."""
+    had_first = threading.Event()
 
-    with pytest.raises(OverloadedError, match="Too much to do") as caught:
-        had.extend(stream.text_iter())
+    def talk(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(HEAD + b"\r\n" + sse(piece("Good")))
+        had_first.wait(5)
+        sock.sendall(sse(bad) + sse(piece(" morning")) + sse(piece(finish="stop")) + sse(DONE))
 
-    assert ["Good"] == had
+    server = talking(talk)
+    stream = connect(base_url=server.url, retry=QUICK).stream("Say hi")
+    next(stream)
+    had_first.set()
+
+    with pytest.raises(error) as caught:
+        next(stream)
+
+    assert kind == caught.value.kind  # type: ignore[attr-defined]
     assert "Good" == caught.value.partial.text  # type: ignore[attr-defined]
-    assert 1 == server.hits
+    assert [200] == [row.status for row in caught.value.attempts]  # type: ignore[attr-defined]
+    assert 1 == len(server.heads)
 
 
 def test_an_error_ahead_of_all_content_is_retried(connect: Connect, server: FakeServer) -> None:
@@ -361,17 +381,6 @@ def test_a_final_error_ahead_of_all_content_is_not_retried(connect: Connect, ser
     with pytest.raises(QuotaExceededError):
         connect(retry=QUICK).stream("Say hi").collect()
 
-    assert 1 == server.hits
-
-
-def test_an_event_that_cannot_be_read_is_an_error(connect: Connect, server: FakeServer) -> None:
-    """It is never passed over: that would leave a hole in the text."""
-    server.enqueue(Reply(events=[piece("Good"), '{"choices": [{"del', piece(" morning"), piece(finish="stop"), DONE]))
-
-    with pytest.raises(MalformedResponseError) as caught:
-        connect(retry=QUICK).stream("Say hi").collect()
-
-    assert "Good" == caught.value.partial.text  # type: ignore[attr-defined]
     assert 1 == server.hits
 
 
@@ -475,25 +484,29 @@ def test_an_answer_without_text_is_an_answer(connect: Connect, server: FakeServe
     assert 1 == server.hits
 
 
-SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+@frozen
+class Count:
+    """What is asked for."""
+
+    n: int
 
 
 def test_a_typed_stream_is_parsed_at_its_end(connect: Connect, server: FakeServer) -> None:
     """The chunks are text, the answer is what was asked for."""
     server.enqueue(Reply('{"n": 3}'))
-    stream = connect().stream("Count", response_format=SCHEMA)
+    stream = connect().stream("Count", response_format=Count)
 
     text = "".join(stream.text_iter())
 
     assert '{"n": 3}' == text
-    assert {"n": 3} == stream.response.parsed
+    assert Count(3) == stream.response.parsed
 
 
 def test_a_typed_stream_that_does_not_fit_is_given_out_first(connect: Connect, server: FakeServer) -> None:
     """Every chunk comes, and then the error."""
     server.enqueue(Reply('{"n": "three"}'))
     pool = APIKeyPool(["sk-first-0001"])
-    stream = connect(api_keys=pool).stream("Count", response_format=SCHEMA)
+    stream = connect(api_keys=pool).stream("Count", response_format=Count)
     had: list[str] = []
 
     with pytest.raises(StructuredOutputError) as caught:

@@ -604,7 +604,7 @@ def test_no_descriptor_left_is_our_own_fault(raw_server: Any, monkeypatch: pytes
         raise OSError(24, "Too many open files")
 
     async def work(transport: AiohttpTransport) -> TransportError:
-        monkeypatch.setattr(module.socket, "socket", refuse)
+        monkeypatch.setattr(socket, "socket", refuse)
         return await failure_of(transport.send(request_to(server), timeout=QUICK))
 
     error = run(work)

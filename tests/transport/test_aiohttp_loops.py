@@ -151,12 +151,14 @@ def test_a_stream_may_outlive_its_loop(raw_server: Any, transport: AiohttpTransp
         assert server.closed_by_client.acquire(timeout=2)
 
 
+IN_A_LOOP = "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); "
+
 ENDINGS = {
     "run twice": "asyncio.run(main()); asyncio.run(main())",
-    "loop closed without shutting down": "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close(); asyncio.run(main())",
-    "loop closed without shutting down, at the end": "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close()",
-    "collected after its loop": "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close(); del transport; gc.collect()",
-    "loop left open": "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); atexit.register(loop.close)",
+    "loop closed without shutting down": IN_A_LOOP + "loop.close(); asyncio.run(main())",
+    "loop closed without shutting down, at the end": IN_A_LOOP + "loop.close()",
+    "collected after its loop": IN_A_LOOP + "loop.close(); del transport; gc.collect()",
+    "loop left open": IN_A_LOOP + "open_loops.append(loop)",
     "closed": "asyncio.run(main(True))",
     "stream left": "asyncio.run(left()); asyncio.run(main())",
     "stream left in a closed loop": "loop = asyncio.new_event_loop(); kept = loop.run_until_complete(left()); loop.close()",
@@ -167,7 +169,10 @@ PROGRAM = """
 import asyncio, atexit, gc, sys
 from llmkit.transport.base import HttpRequest, Timeout
 from llmkit.transport.settings import TransportSettings
-{first}
+
+open_loops = []
+atexit.register(lambda: [loop.close() for loop in open_loops])  # runs behind what is registered later
+
 from llmkit_async.transport import AiohttpTransport
 
 transport = AiohttpTransport(TransportSettings(verify=sys.argv[2] or True, trust_env=False))
@@ -201,8 +206,7 @@ def test_nothing_complains_at_the_end(
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     server = raw_server([[OK, ..., OK, ..., OK, "hold"]], tls=server_tls if is_secure else None)
-    first = "atexit.register(lambda: None)"
-    program = PROGRAM.format(first=first, ending=ENDINGS[ending])
+    program = PROGRAM.format(ending=ENDINGS[ending])
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
     done = subprocess.run(
@@ -241,7 +245,7 @@ def in_child(ask_one: Callable[[], Awaitable[bytes]]) -> int:
     try:
         # The parent's loop runs in this thread; the child is another one, and asyncio knows.
         answer = asyncio.run(asyncio.wait_for(ask_one(), 5))
-    except BaseException as error:  # noqa: BLE001 (the child must not go on as a second test run)
+    except BaseException as error:  # the child must not go on as a second test run
         os.write(2, repr(error).encode())
         return 1
     return 0 if answer == b"child" else 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import socket
 import ssl
 import threading
@@ -134,15 +135,28 @@ def test_a_handshake_that_breaks_off_is_worth_another_try(raw_server: Any, is_re
     assert ("connect", False) == (error.kind, error.fatal)
 
 
-def test_a_missing_client_certificate_is_refused_for_good(raw_server: Any, authority: trustme.CA, ca_file: str) -> None:
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_missing_client_certificate_is_refused_for_good(
+    raw_server: Any, authority: trustme.CA, ca_file: str, version: ssl.TLSVersion
+) -> None:
     """With TLS 1.3 the server says so after the handshake, in place of an answer."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    server = raw_server([[OK]], tls=context)
+    context.minimum_version = context.maximum_version = version
 
-    error = failure(f"{server.url}/", verify=ca_file)
+    def refuse(peer: Any) -> None:
+        with context.wrap_socket(peer.sock, server_side=True, do_handshake_on_connect=False) as tls:
+            with pytest.raises(ssl.SSLError):
+                tls.do_handshake()
+            # What is left unread would make a reset of the end, which could overtake the alert.
+            while os.read(tls.fileno(), 65536):
+                pass
+
+    server = raw_server([refuse])
+
+    error = failure(f"https://127.0.0.1:{server.port}/", verify=ca_file)
 
     assert ("tls", True) == (error.kind, error.fatal)
 
