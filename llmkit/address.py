@@ -14,10 +14,11 @@ from llmkit.errors import ConfigurationError
 
 __all__ = ["check_base_url", "is_loopback", "normalised", "origin_of"]
 
-# A user may paste the URL of one operation; the base is what stands before it.
-ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
+# A user may paste the URL of one operation; the base is what stands before it. Behind a version only, "models" is one: some hosts
+# have their base there.
+_OPERATION = re.compile(r"(?:/chat/completions|/completions|/responses|/embeddings|(?<=/v[1-9])/models)$")
 
-_UNFIT = re.compile(r"[\x00-\x20\x7f\\]")
+_UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029]")
 
 
 def check_base_url(url: object) -> SplitResult:
@@ -67,11 +68,7 @@ def normalised(url: str, *, default_path: str = "") -> str:
     ``http://localhost:8000``, ``http://localhost:8000/v1/`` and ``http://localhost:8000/v1/chat/completions`` are one base.
     """
     parts = check_base_url(url)
-    path = parts.path.rstrip("/")
-    for ending in ENDPOINTS:
-        if path.endswith(ending):
-            path = path[: -len(ending)].rstrip("/")
-            break
+    path = _OPERATION.sub("", parts.path.rstrip("/")).rstrip("/")
     return f"{origin_of(url)}{path or default_path}"
 
 
@@ -87,7 +84,7 @@ def origin_of(url: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Whether *url* stays on this machine."""
-    host = urlsplit(url).hostname or ""
+    host = (urlsplit(url).hostname or "").removesuffix(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

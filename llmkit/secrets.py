@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -93,12 +94,14 @@ def clean(text: str, secrets: Iterable[str] = (), *, limit: int = TEXT_LIMIT) ->
     """
     Return *text* fit to be stored in an error: no secret, no control character, at most *limit* characters.
 
-    A secret is found as it is, percent-encoded and in base64 (also behind a user name, as Basic authentication has it).
+    A secret is found as it is, percent-encoded, as JSON escapes it, and in base64 (also behind a user name, as Basic authentication
+    has it).
     """
-    for secret in secrets:
-        for form in _disguises(secret):
-            if form in text:
-                text = text.replace(form, MASK)
+    forms = {form for secret in secrets for form in _disguises(secret)}
+    # The longest first: a secret may be the beginning of another, whose rest would be left.
+    for form in sorted(forms, key=len, reverse=True):
+        if form in text:
+            text = text.replace(form, MASK)
     text = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -108,9 +111,14 @@ def _disguises(secret: str) -> Iterable[str]:
     if len(secret) < 4:
         return
     yield secret
-    quoted = quote(secret, safe="")
-    if quoted != secret:
-        yield quoted
+    if not secret.isalnum():
+        for safe in ("", "/"):
+            quoted = quote(secret, safe=safe, errors="surrogatepass")
+            yield quoted
+            yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
+        escaped = json.dumps(secret)[1:-1]
+        yield escaped
+        yield escaped.replace("/", "\\/")
     raw = secret.encode("utf-8", "surrogatepass")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         # In base64 a run of bytes looks different at each of three offsets; its inner part is the same whatever stands around it.

@@ -148,13 +148,14 @@ class Attempt(asyncio.Protocol):
     def finish(self) -> None:
         """Stop watching."""
         self.waits = False
-        self._content = None
+        self._content = self.body = None
         self._watch.attempts.discard(self)
 
     def abort(self) -> None:
         """Stop watching and close the connection at once: without a TLS goodbye, and without sending what is left to send."""
         self.finish()
-        if self.transport is not None and not self.loop.is_closed():
+        # When its answer was whole, the connection may serve another attempt by now.
+        if self.transport is not None and not self.loop.is_closed() and self.transport.get_protocol() is self:
             self.transport.abort()
 
     def _is_sending(self, now: float) -> bool:

@@ -101,8 +101,11 @@ class AsyncClient:
 
     @staticmethod
     def _own_transport(settings: Settings) -> AsyncTransport:
-        from llmkit_async.transport import AiohttpTransport
-
+        try:
+            from llmkit_async.transport import AiohttpTransport
+        except ModuleNotFoundError as error:
+            msg = f"The asyncio client needs {error.name}: pip install 'llmkit[async]'."
+            raise ConfigurationError(msg) from None
         return AiohttpTransport(settings.transport_settings())
 
     # -- one request

@@ -275,7 +275,6 @@ class _Connector(aiohttp.TCPConnector):
             limit=0,
             limit_per_host=max_connections,
             keepalive_timeout=IDLE_LIMIT,
-            timeout_ceil_threshold=inf,
             socket_factory=self._new_socket,
         )
         self._connections = connections

@@ -52,8 +52,8 @@ class CallableAuth:
             msg = f"The callable given as auth= returns a dict of header names and values, not {type(found).__name__}."
             raise ConfigurationError(msg)
         for name, value in found.items():
-            if not Secret(name).is_fit() or any(mark in value for mark in "\r\n\0") or not value.isascii():
-                msg = "The callable given as auth= returned a header with a line break or a character that is not ASCII."
+            if not Secret(name).is_fit() or not value.isascii() or not value.replace("\t", " ").isprintable():
+                msg = "The callable given as auth= returned a header with a line break, a control character or one that is not ASCII."
                 raise ConfigurationError(msg)
         return Headers(found)
 

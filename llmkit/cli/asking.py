@@ -54,15 +54,14 @@ def _client(options: Namespace) -> Client:
 def _prompt(words: Sequence[str]) -> str:
     """Return what was typed, what was piped in, or both."""
     typed = " ".join(words)
-    with suppress(UnicodeEncodeError):
-        typed.encode()
-        prompt = "\n\n".join(part for part in (typed, _piped()) if part.strip())
-        if prompt:
-            return prompt
+    if any("\ud800" <= letter <= "\udfff" for letter in typed):  # how Python marks bytes that are no text
+        msg = "the prompt is not text in UTF-8"
+        raise UsageError(msg)
+    prompt = "\n\n".join(part for part in (typed, _piped()) if part.strip())
+    if not prompt:
         msg = "a prompt is needed, or text on standard input"
         raise UsageError(msg)
-    msg = "the prompt is not valid UTF-8"
-    raise UsageError(msg)
+    return prompt
 
 
 def _piped() -> str:

@@ -11,7 +11,6 @@ import platform
 import ssl
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmkit import __version__
@@ -19,6 +18,8 @@ from llmkit.cli.screen import open_screen
 from llmkit.client import Client
 from llmkit.errors import LLMKitError
 from llmkit.providers import ROWS
+from llmkit.transport.base import TransportError
+from llmkit.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -44,14 +45,14 @@ def doctor(options: Namespace) -> int:
     ):
         screen.line(title, "title")
         for line in lines:
-            screen.line(f"  {line}")
+            screen.text(line, indent="  ")
         screen.line()
     screen.line("Client() is", "title")
     try:
         with Client() as client:
             return _verdict(client, screen, check=options.check)
     except LLMKitError as error:
-        screen.line(f"  {screen.marks[False]} {error}", "bad")
+        screen.text(f"{screen.marks[False]} {error}", "bad", indent="  ")
         return 1
 
 
@@ -59,12 +60,12 @@ def _verdict(client: Client, screen: Screen, *, check: bool) -> int:
     found = client.explain("ping")
     screen.line(f"  {screen.marks[True]} {found.provider}/{found.model} at {found.url}", "good")
     for reason in found.reasons:
-        screen.line(f"    {reason}")
+        screen.text(reason, indent="    ")
     if not check:
         return 0
     report = client.check()
     if not report.ok:
-        screen.line(f"  {screen.marks[False]} {report.error}", "bad")
+        screen.text(f"{screen.marks[False]} {report.error}", "bad", indent="  ")
         return 1
     screen.line(f"  {screen.marks[True]} It answers and takes the key, after {report.latency:.2f} s.", "good")
     return 0
@@ -109,9 +110,9 @@ def _ollama() -> list[str]:
 def _network() -> list[str]:
     proxies = [name for word in PROXIES for name in (word, word.upper()) if os.environ.get(name)]
     lines = [f"proxies are set by {', '.join(proxies)}" if proxies else "no proxy is set"]
-    for name in AUTHORITIES:
-        paths = os.environ.get(name)
-        if paths:
-            missing = "" if all(Path(path).exists() for path in paths.split(os.pathsep) if path) else ", which is missing"
-            lines.append(f"certificates are checked against {name}={paths}{missing}")
-    return lines
+    lines += [f"{name}={paths}" for name in AUTHORITIES if (paths := os.environ.get(name))]
+    try:
+        TransportSettings().ssl_context()
+    except TransportError as error:
+        return [*lines, f"no certificate can be checked: {error}"]
+    return [*lines, "certificates can be checked"]

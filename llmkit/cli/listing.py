@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from llmkit.cli.screen import open_screen
+from llmkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -39,16 +40,47 @@ def _model_row(info: ModelInfo) -> tuple[str, str, str]:
     return info.id, info.owned_by or "", f"{info.context_window:,}" if info.context_window else ""
 
 
-def providers(options: Namespace) -> int:  # noqa: ARG001 - it has none
-    """List the providers. No cell is empty or has a space in it, so that the columns can be cut out again."""
+def providers(options: Namespace) -> int:
+    """List the providers. Elsewhere than on a terminal no cell is empty or has a space in it, so that columns can be cut out again."""
     from llmkit.providers import ROWS
 
-    rows = [(row.name, _key_state(row), ",".join(row.key_env) or "-", row.base_url or "-") for row in ROWS]
-    open_screen().table(("provider", "key", "variables", "address"), sorted(rows))
+    screen = open_screen()
+    rows = sorted(ROWS, key=lambda row: row.name)
+    if not sys.stdout.isatty():
+        cells = [(row.name, _key_state(row), ",".join(row.key_env) or "-", _address(row) or "-") for row in rows]
+        screen.table(("provider", "key", "variables", "address"), cells)
+        return 0
+    found = {row.name: _variable_set(row) for row in rows}
+    brief = [
+        (
+            screen.marks[True] if found[row.name] else "",
+            row.name,
+            found[row.name] or next(iter(row.key_env), ""),
+            _address(row).removeprefix("https://"),
+        )
+        for row in rows
+    ]
+    screen.table(("", "provider", "key variable", "address"), brief)
+    screen.line()
+    screen.text(
+        f"{screen.marks[True]} its key is set. Any other server that speaks OpenAI's wire is --provider custom --base-url URL.", "quiet"
+    )
     return 0
 
 
+def _variable_set(row: Provider) -> str | None:
+    return next((variable for variable in row.key_env if os.environ.get(variable)), None)
+
+
 def _key_state(row: Provider) -> str:
-    if any(os.environ.get(variable) for variable in row.key_env):
+    if _variable_set(row) is not None:
         return "set"
     return "missing" if row.key_required else "optional"
+
+
+def _address(row: Provider) -> str:
+    """Return where it is, with what is not known yet in braces; nothing where that is up to the user."""
+    try:
+        return row.base(None, {})
+    except ConfigurationError:
+        return row.base_url or ""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from llmkit.cli.arguments import UsageError, parse
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
 __all__ = ["main"]
 
@@ -64,7 +64,8 @@ def _run(options: Namespace) -> int:
     try:
         return command(options)
     except UsageError as error:
-        options.parser.error(str(error))
+        parser: ArgumentParser = options.parser
+        parser.error(str(error))
     except LLMKitError as error:
         print_error(str(error))
         return 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TextIO
@@ -52,13 +53,20 @@ class Screen:
         """Columns."""
         return shutil.get_terminal_size((UNKNOWN_WIDTH, 24)).columns if self._out.isatty() else UNKNOWN_WIDTH
 
-    def write(self, text: str, style: str = "") -> None:  # noqa: ARG002 - plain text has no styles
+    def write(self, text: str, style: str = "") -> None:
         """Write *text* as it is, at once."""
         self._out.write(text)
         self._out.flush()
 
     def line(self, text: str = "", style: str = "") -> None:
         self.write(f"{text}\n", style)
+
+    def text(self, text: str, style: str = "", *, indent: str = "") -> None:
+        """Write a paragraph, broken into lines that are all indented."""
+        lines = textwrap.fill(
+            text, self.width - 1, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        self.line(lines, style)
 
     def code(self, source: str) -> None:
         """Show lines of Python."""
@@ -68,8 +76,9 @@ class Screen:
         """Show *rows* under *head*; the columns *right* are aligned to the right."""
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
         for row in (head, *rows):
-            cells = [cell.rjust(width) if index in right else cell.ljust(width) for index, (cell, width) in enumerate(zip(row, widths, strict=True))]
-            self.line("  ".join(cells).rstrip())
+            cells = zip(row, widths, strict=True)
+            padded = [cell.rjust(width) if index in right else cell.ljust(width) for index, (cell, width) in enumerate(cells)]
+            self.line("  ".join(padded).rstrip())
 
     def answer(self) -> Answer:
         return Answer(self)

@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from typing import TextIO
 
-from pygments.token import Comment, Keyword, Name, Number, String
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
@@ -18,6 +17,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.syntax import ANSISyntaxTheme, Syntax
 from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
 
 from llmkit.cli.screen import Answer, Screen
 
@@ -27,13 +28,16 @@ STYLES = {"title": "bold", "output": "cyan", "good": "green", "bad": "bold red",
 
 CODE = ANSISyntaxTheme(
     {
-        Comment: Style(dim=True),
-        Keyword: Style(color="magenta"),
-        Name.Function: Style(bold=True),
-        Number: Style(color="green"),
-        String: Style(color="green"),
+        ("Comment",): Style(dim=True),
+        ("Keyword",): Style(color="magenta"),
+        ("Literal", "Number"): Style(color="green"),
+        ("Literal", "String"): Style(color="green"),
+        ("Name", "Function"): Style(bold=True),
     }
 )
+
+# Where rich would draw a dark box, which only a dark terminal bears.
+NO_BACKGROUND = {"markdown.code": "bold cyan", "markdown.code_block": "cyan"}
 
 REDRAWS = 20  # a second: fluent to the eye, and a long answer is not laid out anew for each token
 
@@ -43,7 +47,7 @@ class Terminal(Screen):
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
-        self.console = Console(file=out, highlight=False)
+        self.console = Console(file=out, highlight=False, theme=Theme(NO_BACKGROUND))
         if "utf" in self.console.encoding.lower():
             self.marks, self.bar = {True: "✓", False: "✗"}, "│"
 
@@ -63,12 +67,11 @@ class Terminal(Screen):
         for index, name in enumerate(head):
             table.add_column(name, justify="right" if index in right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(self._coloured(cell) for cell in row))
-        self.console.print(table, markup=False)
+            table.add_row(*(Text(cell, style=self._style_of(cell)) for cell in row))
+        self.console.print(table)
 
-    def _coloured(self, cell: str) -> str:
-        style = {self.marks[True]: "good", self.marks[False]: "bad", "set": "good"}.get(cell)
-        return f"[{STYLES[style]}]{cell}[/]" if style else cell.replace("[", r"\[")
+    def _style_of(self, cell: str) -> str:
+        return next((STYLES["good" if good else "bad"] for good, mark in self.marks.items() if cell == mark), "")
 
     def answer(self) -> Answer:
         return MarkdownAnswer(self)
@@ -99,20 +102,15 @@ class MarkdownAnswer(Answer):
     def _print(self, text: str) -> None:
         if self._printed:
             self._console.print()
-        self._console.print(_markdown(text))
+        self._console.print(Drawn(text))
         self._printed = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if not self._rest.strip():
-            return
-        lines = console.render_lines(_markdown(self._rest), options, pad=False)
-        # The end of what does not fit is what the reader waits for.
-        visible = lines[-max(1, console.height - 2) :]
-        if self._printed:
-            yield Segment.line()
-        for line in visible:
-            yield from line
-            yield Segment.line()
+        if self._rest.strip():
+            if self._printed:
+                yield Segment.line()
+            # The end of what does not fit is what the reader waits for.
+            yield Drawn(self._rest, most=max(1, console.height - 2))
 
     def __enter__(self) -> Answer:
         self._live.start()
@@ -125,8 +123,20 @@ class MarkdownAnswer(Answer):
             self._print(rest)
 
 
-def _markdown(text: str) -> Markdown:
-    return Markdown(text, code_theme="ansi_dark")
+class Drawn:
+    """Markdown without the blank lines that rich draws around blocks, and of it the last *most* lines."""
+
+    def __init__(self, text: str, most: int | None = None) -> None:
+        self._text = text
+        self._most = most
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(Markdown(self._text, code_theme="ansi_dark"), options, pad=False)
+        seen = [index for index, line in enumerate(lines) if any(segment.text.strip() for segment in line)]
+        visible = lines[seen[0] : seen[-1] + 1] if seen else []
+        for line in visible if self._most is None else visible[-self._most :]:
+            yield from line
+            yield Segment.line()
 
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")

@@ -22,7 +22,7 @@ from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
 from llmkit.transport.base import HttpResponse
 
-__all__ = ["decode", "decode_models", "finish_reason", "read_usage", "refuse_broken_off", "usage_in"]
+__all__ = ["decode", "decode_models", "finish_reason", "is_stream", "read_usage", "refuse_broken_off", "usage_in"]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -49,6 +49,11 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 BROKEN_OFF: Mapping[str, str] = {"insufficient_system_resource": "overloaded", "network_error": "server"}
 
 
+def is_stream(response: HttpResponse) -> bool:
+    """Whether the body of *response* is a stream of events, whatever it is labelled as."""
+    return "event-stream" in response.headers.get("content-type", "") or response.body.lstrip().startswith((b"data:", b"event:"))
+
+
 def decode(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
     answer = load_json(response.body, response)
     refuse_errors(answer, response)
@@ -63,7 +68,7 @@ def decode(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -
     raw_reason = choice.get("finish_reason")
     refuse_broken_off(raw_reason, response)
     answer_id = label(answer.get("id"))
-    made = ChoiceInMaking(quirks=quirks)
+    made = ChoiceInMaking(quirks)
     made.add_whole(message)
     return CompletionResponse(
         message=made.message(answer_id),
@@ -93,9 +98,7 @@ def refuse_broken_off(raw: Any, response: HttpResponse) -> None:
         return
     message = f"The server broke the answer off: {raw}."
     headers = response.headers
-    raise WireError(
-        Fault(status=response.status, kind=kind, code=raw, message=message, request_id=request_id(headers), headers=headers)
-    )
+    raise WireError(Fault(status=response.status, kind=kind, code=raw, message=message, request_id=request_id(headers), headers=headers))
 
 
 def usage_in(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -157,11 +157,11 @@ class OpenAIChat:
         )
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
-        if "event-stream" in response.headers.get("content-type", ""):
+        if openai_answers.is_stream(response):
             # Some servers stream whether they are asked to or not.
             from llmkit.dialects.openai_stream import decode_as_whole
 
-            return decode_as_whole(self, response)
+            return decode_as_whole(self, response, request)
         return openai_answers.decode(self, response, request)
 
     def decoder(self, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
@@ -262,9 +262,10 @@ class OpenAIChat:
             return {"type": "json_schema", "json_schema": {"name": wanted.name, "schema": {"type": "object"}, "strict": False}}
         from llmkit.schema import is_strict_able, strict_schema
 
-        strict = is_strict_able(wanted.schema)
+        strict = is_strict_able(wanted.schema) if wanted.strict is None else wanted.strict
         schema = strict_schema(wanted.schema) if strict else wanted.schema
-        return {"type": "json_schema", "json_schema": {"name": wanted.name, "schema": schema, "strict": strict}}
+        described = {"description": wanted.description} if wanted.description else {}
+        return {"type": "json_schema", "json_schema": {"name": wanted.name, **described, "schema": schema, "strict": strict}}
 
     def _add_reasoning(self, body: dict[str, Any], reasoning: str | int) -> None:
         if self.reasoning == "nested":
@@ -292,10 +293,10 @@ class OpenAIChat:
         instruction = self._schema_in_words(request)
         if instruction is not None:
             wire.append({"role": "system", "content": instruction})
-        aside: list[dict[str, Any]] = []  # pictures that came out of tools, which a tool message cannot hold
+        aside: list[Part] = []  # pictures that came out of tools, which a tool message cannot hold
         for message in request.messages:
             if aside and message.role != "tool":
-                wire.append({"role": "user", "content": aside})
+                wire.append({"role": "user", "content": self._content(aside)})
                 aside = []
             if message.role == "assistant":
                 wire.append(self._assistant(message))
@@ -304,10 +305,13 @@ class OpenAIChat:
             for result in results:
                 wire.append(self._tool_message(result, aside))
             rest = [part for part in message.content if not isinstance(part, ToolResult)]
+            if message.role == "tool" and (rest or not results):
+                msg = "A message of the role 'tool' is made of tool results, and of nothing else: use llmkit.tool_result(call, value)."
+                raise ConfigurationError(msg)
             if rest or not results:
                 wire.append(self._turn(message, rest))
         if aside:
-            wire.append({"role": "user", "content": aside})
+            wire.append({"role": "user", "content": self._content(aside)})
         return self._reordered(wire) if self.one_system or self.bridges_tools else wire
 
     def _reordered(self, wire: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -340,6 +344,9 @@ class OpenAIChat:
         if len(parts) == 1 and isinstance(parts[0], Text) and not (parts[0].cache and self.marks_cache):
             return parts[0].text
         pieces = [piece for part in parts if (piece := self._part(part)) is not None]
+        if not pieces:
+            msg = f"A message has nothing in it that {self.owner} can read."
+            raise ConfigurationError(msg)
         if not (self.plain_content or self.joins_text):
             return pieces
         if any(piece.get("type") != "text" for piece in pieces):
@@ -360,7 +367,7 @@ class OpenAIChat:
         elif isinstance(part, Document):
             wire = self._document(part)
         elif isinstance(part, Native):
-            return dict(part.data) if part.provider == self.owner else None
+            return None if self._is_foreign(part) else dict(part.data)
         elif isinstance(part, Thinking):
             return None
         else:
@@ -395,9 +402,16 @@ class OpenAIChat:
     def _assistant(self, message: Message) -> dict[str, Any]:
         thoughts = [part for part in message.content if isinstance(part, Thinking) and part.provider in (None, self.owner)]
         calls = [part for part in message.content if isinstance(part, ToolCall)]
-        others = [part for part in message.content if isinstance(part, (Text, Native))]
+        others: list[Text | Native] = []
+        for part in message.content:
+            if isinstance(part, (Text, Native)) and not self._is_foreign(part):
+                others.append(part)
+            elif not isinstance(part, (Native, Thinking, ToolCall)):
+                msg = f"An assistant's message cannot hold a {type(part).__name__} here: it is made of text, thinking and tool calls."
+                raise ConfigurationError(msg)
         turn: dict[str, Any] = {"role": "assistant"}
-        content = self._content(others) if any(isinstance(part, Native) for part in others) else message.text
+        in_parts = any(isinstance(part, Native) or (self.marks_cache and part.cache) for part in others)
+        content = self._content(others) if in_parts else message.text
         # Null is allowed beside calls only; some servers refuse an empty string there.
         turn["content"] = content if content or not calls else None
         if message.name:
@@ -412,6 +426,9 @@ class OpenAIChat:
             self._break_silence(turn)
         return turn
 
+    def _is_foreign(self, part: Part) -> bool:
+        return isinstance(part, Native) and part.provider != self.owner
+
     def _break_silence(self, turn: dict[str, Any]) -> None:
         if self.silence == "absent":
             del turn["content"]
@@ -419,39 +436,40 @@ class OpenAIChat:
             turn["content"] = ""
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        text = call.text if call.text is not None else json.dumps(dict(call.arguments), ensure_ascii=False)
+        text = call.text if call.text is not None else _written(dict(call.arguments), f"The arguments of the call of {call.name}")
         wire: dict[str, Any] = {
             "id": self._tool_id(call.id),
             "type": "function",
             "function": {"name": call.name, "arguments": text},
         }
-        if isinstance(call.data, Mapping) and call.data.get("provider") == self.owner:
+        if isinstance(call.data, Mapping) and call.data.get("provider", "") in (None, self.owner):
             wire.update({key: value for key, value in call.data.items() if key != "provider"})
         return wire
 
     def _add_thoughts(self, turn: dict[str, Any], thoughts: list[Thinking]) -> None:
         text = "".join(thought.text for thought in thoughts)
+        content = turn["content"]
+        spoken = content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
         if self.replay in ("reasoning_content", "reasoning"):
-            turn[self.replay] = text
+            if text:
+                turn[self.replay] = text
         elif self.replay == "reasoning_details":
-            details = [item for thought in thoughts for item in (thought.data or {}).get("reasoning_details", ())]
-            if details:
+            if details := _kept(thoughts, "reasoning_details"):
                 turn["reasoning_details"] = details
         elif self.replay == "content":
-            blocks = [item for thought in thoughts for item in (thought.data or {}).get("content", ())]
-            spoken = [{"type": "text", "text": turn["content"]}] if turn["content"] else []
-            turn["content"] = [*blocks, *spoken] or None
-        elif self.replay == "tags":
-            turn["content"] = f"<think>{text}</think>{turn['content'] or ''}"
+            if blocks := _kept(thoughts, "content"):
+                turn["content"] = [*blocks, *spoken]
+        elif self.replay == "tags" and text:
+            tagged = f"<think>{text}</think>"
+            turn["content"] = [{"type": "text", "text": tagged}, *spoken] if isinstance(content, list) else tagged + (content or "")
 
-    def _tool_message(self, result: ToolResult, aside: list[dict[str, Any]]) -> dict[str, Any]:
+    def _tool_message(self, result: ToolResult, aside: list[Part]) -> dict[str, Any]:
         text = result.text
         if result.is_error and not text.lower().startswith("error"):
             text = f"Error: {text}"  # the wire has no flag for it
-        seen = [part for part in result.content if not isinstance(part, (Text, Thinking))]
+        seen = [part for part in result.content if not isinstance(part, (Text, Thinking)) and not self._is_foreign(part)]
         if seen:
-            aside.append({"type": "text", "text": f"What the tool call {result.call_id} gave beside its text:"})
-            aside.extend(piece for part in seen if (piece := self._part(part)) is not None)
+            aside += [Text(f"What the tool call {result.call_id} gave beside its text:"), *seen]
         return {"role": "tool", "tool_call_id": self._tool_id(result.call_id), "content": text}
 
     def _tool_id(self, call_id: str) -> str:
@@ -473,10 +491,24 @@ def _quoted(text: str) -> str:
     return quote(text, safe="")
 
 
+def _kept(thoughts: Iterable[Thinking], key: str) -> list[Any]:
+    """Return what the provider wants back with *thoughts* in *key*, in its order."""
+    kept = [thought.data.get(key) for thought in thoughts if isinstance(thought.data, Mapping)]
+    return [item for items in kept if isinstance(items, list) for item in items]
+
+
+def _written(value: Any, what: str) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"{what} cannot be written as JSON: {error}."
+        raise ConfigurationError(msg) from None
+
+
 def _dumps(body: dict[str, Any]) -> bytes:
     try:
         return _encode(body).encode("utf-8")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         # A lone surrogate, a NaN, or an object that JSON has no word for.
         msg = f"The request cannot be written as JSON: {error}."
         raise ConfigurationError(msg) from None

@@ -14,14 +14,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from attrs import define, field
-
 from llmkit.dialects.openai_faults import at, label, word
+from llmkit.dialects.think_tags import ThinkTags
 from llmkit.models.content import Message, Part, Text, Thinking, ToolCall
 from llmkit.models.reading import decode_arguments
 from llmkit.models.response import ToolCallDelta
 
-__all__ = ["CallInMaking", "Calls", "ChoiceInMaking", "Quirks", "ThinkTags", "joined"]
+__all__ = ["CallInMaking", "Calls", "ChoiceInMaking", "Quirks", "joined"]
 
 
 class Quirks(Protocol):
@@ -35,15 +34,17 @@ class Quirks(Protocol):
     def hidden_output(self) -> bool: ...
 
 
-@define(kw_only=True)
 class CallInMaking:
     """A tool call being put together. ``index`` is its place among the calls of its choice."""
 
-    index: int
-    id: str = ""
-    name: str = ""
-    pieces: list[str] = field(factory=list)
-    extra: dict[str, Any] = field(factory=dict)
+    __slots__ = ("extra", "id", "index", "name", "pieces")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.id = ""
+        self.name = ""
+        self.pieces: list[str] = []
+        self.extra: dict[str, Any] = {}
 
     def add(self, piece: Mapping[str, Any]) -> str:
         """Take in *piece* and return the fragment of arguments it brought. The first id and name that are not empty count."""
@@ -98,12 +99,14 @@ def _arguments_in(piece: Mapping[str, Any]) -> str:
 class Calls:
     """The tool calls of one choice, in the order in which they began: pieces find theirs by id, then by index, then by order."""
 
+    __slots__ = ("_by_index", "all")
+
     def __init__(self) -> None:
         self.all: list[CallInMaking] = []
         self._by_index: dict[int, CallInMaking] = {}
 
     def begin(self, index: int | None = None) -> CallInMaking:
-        call = CallInMaking(index=len(self.all))
+        call = CallInMaking(len(self.all))
         self.all.append(call)
         if index is not None:
             self._by_index[index] = call
@@ -134,62 +137,6 @@ def _is_another(call: CallInMaking, piece: Mapping[str, Any]) -> bool:
     return name != call.name or (bool(_arguments_in(piece)) and call.is_whole())
 
 
-@define
-class ThinkTags:
-    """Tells thoughts from answer in a text that may begin with ``<think>``, and may come in pieces."""
-
-    is_over: bool = field(default=False, init=False)  # whether all that follows is answer
-    _held: str = field(default="", init=False)  # what may still become a tag, or line feeds beside one
-    _where: str = field(default="before", init=False)
-
-    def feed(self, text: str) -> tuple[str, str]:
-        """Return the thoughts and the answer that *text* adds."""
-        self._held += text
-        if self._where == "before":
-            opened = self._held.lstrip()
-            if len(opened) < len(_OPEN) and _OPEN.startswith(opened):
-                return "", ""
-            if not opened.startswith(_OPEN):
-                self.is_over = True
-                return "", self._released()
-            self._where = "begun"
-            self._held = opened[len(_OPEN) :]
-        if self._where == "begun":
-            self._held = self._held.lstrip("\n")
-            self._where = "inside" if self._held else "begun"
-        if self._where == "closed":
-            return "", self._answer()
-        thoughts, closed, answer = self._held.partition(_CLOSE)
-        if closed:
-            self._where, self._held = "closed", answer
-            return thoughts.rstrip("\n"), self._answer()
-        certain = self._without_beginning_of_close().rstrip("\n")
-        self._held = self._held[len(certain) :]
-        return certain, ""
-
-    def _answer(self) -> str:
-        self._held = self._held.lstrip("\n")
-        self.is_over = bool(self._held)
-        return self._released()
-
-    def _released(self) -> str:
-        held, self._held = self._held, ""
-        return held
-
-    def _without_beginning_of_close(self) -> str:
-        held = self._held
-        size = next((n for n in range(len(_CLOSE) - 1, 0, -1) if held.endswith(_CLOSE[:n])), 0)
-        return held[: len(held) - size]
-
-    def held(self) -> tuple[str, str]:
-        """Return what is held back, as thoughts and answer, for the case that nothing more comes."""
-        return ("", self._held) if self._where == "before" else (self._held.rstrip("\n"), "")
-
-
-_OPEN, _CLOSE = "<think>", "</think>"
-
-
-@define(kw_only=True)
 class ChoiceInMaking:
     """
     One choice being put together.
@@ -197,22 +144,34 @@ class ChoiceInMaking:
     ``texts`` has an entry for each delta read, be it empty. ``tags`` is None where thoughts do not come inside the text, or no more.
     """
 
-    quirks: Quirks
-    texts: list[str] = field(factory=list, init=False)
-    thoughts: list[str] = field(factory=list, init=False)
-    refusals: list[str] = field(factory=list, init=False)
-    details: list[Any] = field(factory=list, init=False)
-    blocks: list[Any] = field(factory=list, init=False)
-    logprobs: dict[str, list[Any]] = field(factory=dict, init=False)
-    calls: Calls = field(factory=Calls, init=False)
-    reason: str | None = field(default=None, init=False)
-    tags: ThinkTags | None = field(init=False)
-    _speaks_in_messages: bool = field(default=False, init=False)
-    _is_whole: bool = field(default=False, init=False)
+    __slots__ = (
+        "_is_whole",
+        "_owner",
+        "_speaks_in_messages",
+        "blocks",
+        "calls",
+        "details",
+        "logprobs",
+        "reason",
+        "refusals",
+        "tags",
+        "texts",
+        "thoughts",
+    )
 
-    @tags.default
-    def _tags_of_server(self) -> ThinkTags | None:
-        return ThinkTags() if self.quirks.think_tags else None
+    def __init__(self, quirks: Quirks) -> None:
+        self._owner = quirks.owner
+        self._is_whole = False
+        self._speaks_in_messages = False
+        self.tags = ThinkTags() if quirks.think_tags else None
+        self.texts: list[str] = []
+        self.thoughts: list[str] = []
+        self.blocks: list[Any] = []
+        self.details: list[Any] = []
+        self.refusals: list[str] = []
+        self.logprobs: dict[str, list[Any]] = {}
+        self.calls = Calls()
+        self.reason: str | None = None
 
     def delta_of(self, choice: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what *choice*, of an event, adds to this one; empty where it adds nothing."""
@@ -289,10 +248,10 @@ class ChoiceInMaking:
         if thoughts or self.details or self.blocks:
             kept = {"reasoning_details": self.details, "content": self.blocks}
             data = {key: value if self._is_whole else joined(value) for key, value in kept.items() if value}
-            parts.append(Thinking(thoughts, provider=self.quirks.owner, data=data or None))
+            parts.append(Thinking(thoughts, provider=self._owner, data=data or None))
         if text:
             parts.append(Text(text))
-        parts.extend(call.made(self.quirks.owner, answer_id) for call in self.calls.all if call.name)
+        parts.extend(call.made(self._owner, answer_id) for call in self.calls.all if call.name)
         return Message("assistant", parts)
 
     def raw(self, index: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from attrs import define, field
 
 from llmkit.dialects.base import StreamDecoder, WireError, request_id
 from llmkit.dialects.framing import FramingError, SSEDecoder, loads
-from llmkit.dialects.openai_answers import decode, finish_reason, read_usage, refuse_broken_off, usage_in
+from llmkit.dialects.openai_answers import decode, finish_reason, is_stream, read_usage, refuse_broken_off, usage_in
 from llmkit.dialects.openai_faults import is_text, label, load_json, refuse_errors, word
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
 from llmkit.models.content import Message
@@ -25,14 +25,11 @@ from llmkit.models.response import CompletionChunk, CompletionResponse, FinishRe
 from llmkit.models.usage import Usage
 from llmkit.transport.base import BODY_LIMIT, HttpResponse
 
-__all__ = ["decode_either", "decoder"]
+__all__ = ["decode_as_whole", "decoder"]
 
 
-def decode_either(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
-    """Return the answer in *response*: some servers stream whether they are asked to or not."""
-    labelled = "event-stream" in response.headers.get("content-type", "")
-    if not labelled and not response.body.lstrip().startswith((b"data:", b"event:", b": ")):
-        return decode(quirks, response, request)
+def decode_as_whole(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
+    """Return the answer of a server that streams whether asked to or not."""
     reader = ChatStream(quirks=quirks, answer_to=response, asked=request.model)
     reader.feed(response.body)
     reader.finish()
@@ -65,7 +62,8 @@ class WholeAnswer:
 
     def finish(self) -> list[CompletionChunk]:
         whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=bytes(self._body))
-        answer = self._response = decode_either(self.quirks, whole, self.request)
+        read = decode_as_whole if is_stream(whole) else decode
+        answer = self._response = read(self.quirks, whole, self.request)
         self.ended = True
         chunks = [
             CompletionChunk(tool_call=ToolCallDelta(index, call.id, call.name, call.text or "{}"))
@@ -87,14 +85,16 @@ class ChatStream:
     asked: str
     ended: bool = False
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
-    _choices: dict[int, ChoiceInMaking] = field(factory=dict, init=False)
+    _first: ChoiceInMaking = field(init=False)
+    _choices: dict[int, ChoiceInMaking] = field(init=False)
     _usage: Usage | None = field(default=None, init=False)
     _raw_usage: Mapping[str, Any] | None = field(default=None, init=False)
     _head: dict[str, Any] = field(factory=dict, init=False)  # what events say beside choices and usage
     _named: bool = field(default=False, init=False)  # whether the head knows its answer's id or model
 
     def __attrs_post_init__(self) -> None:
-        self._choices[0] = ChoiceInMaking(quirks=self.quirks)
+        self._first = ChoiceInMaking(self.quirks)
+        self._choices = {0: self._first}
 
     def feed(self, data: bytes) -> list[CompletionChunk]:
         if self.ended:
@@ -111,16 +111,12 @@ class ChatStream:
             chunks = self._read(self._sse.finish())
         except FramingError as error:
             raise WireError.malformed(str(error), self.answer_to) from None
-        if self.ended:
-            return chunks
-        if not all(choice.reason is not None for choice in self._choices.values()):
-            raise self._cut_off()
         self._end(chunks)
         return chunks
 
     def _cut_off(self) -> WireError:
         rest = self._sse.leftover
-        if not rest or self._head or self._choices[0].texts:
+        if not rest or self._head or self._first.texts:
             message = "The stream ended before the answer was complete: no finish reason came, and no [DONE]."
             return WireError.truncated(message, self.answer_to)
         whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)
@@ -130,7 +126,11 @@ class ChatStream:
             return error
         return WireError.malformed("The reply is no stream of events.", whole)
 
-    def _end(self, chunks: list[CompletionChunk]) -> None:
+    def _end(self, chunks: list[CompletionChunk], *, proven: bool = False) -> None:
+        if self.ended:
+            return
+        if not proven and any(choice.reason is None for choice in self._choices.values()):
+            raise self._cut_off()
         self.ended = True
         for index, choice in self._choices.items():
             thoughts, text = choice.end()
@@ -141,15 +141,15 @@ class ChatStream:
         chunks: list[CompletionChunk] = []
         for event_type, data in events:
             if data.startswith("[DONE]"):
-                self._end(chunks)
+                self._end(chunks, proven=True)
                 break
             event = loads(data)
             if event.__class__ is not dict:
                 raise WireError.malformed("An event of the stream is no JSON object.", self.answer_to)
             choices = event.get("choices")
             if not choices or "error" in event or "error_code" in event or "base_resp" in event or event_type == "error":
-                refuse_errors(event, self.answer_to, data, event_type)
-            if choices.__class__ is list:
+                self._refuse_errors(event, data, event_type)
+            if choices:
                 self._read_choices(choices, event, chunks)
             if not self._named:
                 self._note_head(event)
@@ -157,7 +157,16 @@ class ChatStream:
                 self._read_usage(event, chunks)
         return chunks
 
-    def _read_choices(self, choices: list[Any], event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+    def _refuse_errors(self, event: dict[str, Any], data: str, event_type: str) -> None:
+        try:
+            refuse_errors(event, self.answer_to, data, event_type)
+        except WireError:
+            self._read_usage(event, [])  # what was generated until then is paid for
+            raise
+
+    def _read_choices(self, choices: Any, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        if choices.__class__ is not list:
+            raise WireError.malformed("The choices of the stream are no JSON array.", self.answer_to)
         for choice in choices:
             if choice.__class__ is not dict:
                 raise WireError.malformed("A choice of the stream is no JSON object.", self.answer_to)
@@ -165,28 +174,27 @@ class ChatStream:
             delta = choice.get("delta")
             if delta.__class__ is dict and not choice.get("index") and not choice.get("finish_reason"):
                 text = delta.get("content")
-                first = self._choices[0]
                 if (
                     text.__class__ is str
-                    and first.tags is None
+                    and self._first.tags is None
                     and (len(delta) == 1 or (len(delta) == 2 and "role" in delta))
                     and not choice.get("logprobs")
                     and "error" not in choice
                 ):
-                    first.texts.append(text)
+                    self._first.texts.append(text)
                     if text:
                         chunks.append(CompletionChunk(text, "", None, None, None, event))
                     continue
             self._read_choice(choice, event, chunks)
 
     def _read_choice(self, choice: dict[str, Any], event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
-        refuse_errors({"error": choice.get("error")}, self.answer_to, str(choice.get("error")))
+        refuse_errors({"error": choice.get("error")}, self.answer_to)
         index = choice.get("index")
         if not isinstance(index, int):
             index = 0
         made = self._choices.get(index)
         if made is None:
-            made = self._choices[index] = ChoiceInMaking(quirks=self.quirks)
+            made = self._choices[index] = ChoiceInMaking(self.quirks)
         text, thoughts, deltas = made.add(made.delta_of(choice))
         made.add_logprobs(choice.get("logprobs"))
         reason = choice.get("finish_reason")
@@ -197,9 +205,8 @@ class ChatStream:
             finished = finish_reason(reason, called=made.has_calls(), refused=bool(made.refusals))
             self._note_head(event)
         if index == 0 and (text or thoughts or deltas or finished is not None):
-            first, *others = deltas or [None]
-            chunks.append(CompletionChunk(text, thoughts, first, None, None, event))
-            chunks.extend(CompletionChunk("", "", other, None, None, event) for other in others)
+            chunks.append(CompletionChunk(text, thoughts, deltas[0] if deltas else None, None, None, event))
+            chunks.extend(CompletionChunk("", "", other, None, None, event) for other in deltas[1:])
             chunks[-1].finish_reason = finished
 
     def _read_usage(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
@@ -221,7 +228,7 @@ class ChatStream:
         self._named = "id" in self._head or "model" in self._head
 
     def response(self) -> CompletionResponse:
-        made = self._choices[0]
+        made = self._first
         answer_id = label(self._head.get("id"))
         finished = FinishReason.UNKNOWN
         if self.ended or made.reason is not None:

@@ -68,6 +68,10 @@ class Media:
         if (self.url is None) == (self.data is None):
             msg = f"{word} takes either url= or data=, and exactly one of them."
             raise ConfigurationError(msg)
+        for name, value, cls in (("url", self.url, str), ("data", self.data, bytes)):
+            if value is not None and not isinstance(value, cls):
+                msg = f"{word} takes {name}= as {cls.__name__}, not {type(value).__name__}."
+                raise ConfigurationError(msg)
         if self.data is not None and not self.media_type:
             msg = f"{word}(data=...) needs media_type=, for example {_EXAMPLES.get(word, 'text/plain')!r}."
             raise ConfigurationError(msg)
@@ -261,14 +265,23 @@ def tool_result(call: ToolCall | str, value: Any, is_error: bool = False) -> Mes
     Return the message that answers *call* (a ``ToolCall`` or its id) with *value*.
 
     Args:
-        value: Text, a part, a list of strings and parts, or anything JSON can say.
+        value: Text, a part, a list with parts in it (and strings), or anything JSON can say.
         is_error: Whether the tool failed; the model is told so where the provider can.
 
     Raises:
         ConfigurationError: If *value* is none of these.
     """
-    call_id, name = (call.id, call.name) if isinstance(call, ToolCall) else (call, "")
+    call_id, name = _called(call)
     return Message("tool", ToolResult(call_id, name, _as_result(value), is_error))
+
+
+def _called(call: Any) -> tuple[str, str]:
+    if isinstance(call, ToolCall):
+        return call.id, call.name
+    if not isinstance(call, str):
+        msg = f"tool_result answers a ToolCall, or names one by its id: {type(call).__name__} is neither."
+        raise ConfigurationError(msg)
+    return call, ""
 
 
 def _as_result(value: Any) -> tuple[Part, ...]:
@@ -280,6 +293,6 @@ def _as_result(value: Any) -> tuple[Part, ...]:
 
     try:
         return (Text(json.dumps(value, ensure_ascii=False, allow_nan=False)),)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         msg = f"A tool's result is text, parts or JSON; this {type(value).__name__} is none of them: {error}."
         raise ConfigurationError(msg) from None

@@ -73,15 +73,18 @@ def _read(item: Any, where: str, before: list[Message]) -> Message:
     if role == "tool":
         return Message("tool", _read_result(item, where, before))
     parts = [*_read_thinking(item), *_read_content(item.get("content"), where)]
-    if isinstance(item.get("refusal"), str) and not parts:
+    if isinstance(item.get("refusal"), str) and item["refusal"] and not parts:
         parts.append(Text(item["refusal"]))
-    for call in item.get("tool_calls") or ():
-        parts.append(_read_call(call, where))
+    parts.extend(_read_call(call, where) for call in _calls_in(item, where))
     if not parts and role != "assistant":
         msg = f"{where} has no 'content'."
         raise ConfigurationError(msg)
+    name = item.get("name")
+    if name is not None and not isinstance(name, str):
+        msg = f"{where}: 'name' is a string, not {type(name).__name__}."
+        raise ConfigurationError(msg)
     try:
-        return Message(role, parts, name=item.get("name"))
+        return Message(role, parts, name=name)
     except ConfigurationError as error:
         msg = f"{where}: {error.message}"
         raise ConfigurationError(msg) from None
@@ -90,9 +93,9 @@ def _read(item: Any, where: str, before: list[Message]) -> Message:
 def _read_thinking(item: Mapping[str, Any]) -> list[Part]:
     text = item.get("reasoning_content") or item.get("reasoning")
     details = item.get("reasoning_details")
-    if not details and not isinstance(text, str):
-        return []
-    return [Thinking(text if isinstance(text, str) else "", data={"reasoning_details": details} if details else None)]
+    if not isinstance(details, list) or not details:
+        return [Thinking(text)] if isinstance(text, str) and text else []
+    return [Thinking(text if isinstance(text, str) else "", data={"reasoning_details": details})]
 
 
 def _read_content(content: Any, where: str) -> list[Part]:
@@ -123,10 +126,19 @@ def _read_part(part: Any, where: str) -> Part:
     except (KeyError, TypeError, AttributeError):
         msg = f"{where} is not what a part of type {part.get('type')!r} looks like."
         raise ConfigurationError(msg) from None
+    except ConfigurationError as error:
+        msg = f"{where}: {error.message}"
+        raise ConfigurationError(msg) from None
 
 
 def _read_text(part: Mapping[str, Any]) -> Part:
     return Text(_text(part["text"]), cache="cache_control" in part)
+
+
+def _read_thought(part: Mapping[str, Any]) -> Part:
+    inner = part.get("thinking") or part.get("summary") or part.get("text")
+    texts = [item.get("text") for item in inner if isinstance(item, Mapping)] if isinstance(inner, list) else [inner]
+    return Thinking("".join(text for text in texts if isinstance(text, str)), data={"content": [dict(part)]})
 
 
 def _read_refusal(part: Mapping[str, Any]) -> Part:
@@ -136,6 +148,7 @@ def _read_refusal(part: Mapping[str, Any]) -> Part:
 def _read_image(part: Mapping[str, Any]) -> Part:
     image = part["image_url"]
     link, detail = (image, None) if isinstance(image, str) else (image["url"], image.get("detail"))
+    detail = None if detail is None else _text(detail)
     media_type, data = _data_url(link)
     cached = "cache_control" in part
     if data is None:
@@ -162,11 +175,22 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Part]] = {
     "text": _read_text,
     "input_text": _read_text,
     "output_text": _read_text,
+    "thinking": _read_thought,
+    "reasoning": _read_thought,
     "refusal": _read_refusal,
     "image_url": _read_image,
     "input_audio": _read_audio,
     "file": _read_file,
 }
+
+
+def _calls_in(item: Mapping[str, Any], where: str) -> list[Any]:
+    calls = item.get("tool_calls") or []
+    if not isinstance(calls, (list, tuple)):
+        msg = f"{where}: 'tool_calls' is a list, not {type(calls).__name__}."
+        raise ConfigurationError(msg)
+    old = item.get("function_call")  # before there were several, a call had no id: its function's name stands for it
+    return [*calls, {"id": old.get("name"), "function": old}] if isinstance(old, Mapping) and not calls else [*calls]
 
 
 def _read_call(call: Any, where: str) -> ToolCall:
@@ -175,18 +199,22 @@ def _read_call(call: Any, where: str) -> ToolCall:
         msg = f"{where}: a tool call has an 'id' and a 'function' with 'name' and 'arguments'."
         raise ConfigurationError(msg)
     arguments, text, invalid = decode_arguments(function.get("arguments"))
-    return ToolCall(str(call.get("id") or ""), str(function["name"]), arguments, text=text, invalid=invalid)
+    # Google's seal on its thoughts hangs on the call. None says that it goes back to whoever is asked: whose it is, is not said here.
+    data = {"provider": None, "extra_content": call["extra_content"]} if call.get("extra_content") else None
+    return ToolCall(str(call.get("id") or ""), str(function["name"]), arguments, text=text, invalid=invalid, data=data)
 
 
 def _read_result(item: Mapping[str, Any], where: str, before: list[Message]) -> ToolResult:
     call_id = item.get("tool_call_id")
+    if call_id is None and item.get("role") == "function":
+        call_id = item.get("name")
     if not isinstance(call_id, str) or not call_id:
         msg = f"{where}: a tool message names the call it answers in 'tool_call_id'."
         raise ConfigurationError(msg)
     # Some wires want the name, which the OpenAI form leaves out: the call itself has it.
     asked = {call.id: call.name for turn in before for call in turn.tool_calls}
     name = item.get("name") or asked.get(call_id, "")
-    return ToolResult(call_id, name, tuple(_read_content(item.get("content"), where)))
+    return ToolResult(call_id, str(name), tuple(_read_content(item.get("content"), where)))
 
 
 def decode_arguments(arguments: Any) -> tuple[Mapping[str, Any], str | None, str | None]:
@@ -199,10 +227,11 @@ def decode_arguments(arguments: Any) -> tuple[Mapping[str, Any], str | None, str
         return dict(arguments), None, None
     if arguments is None or arguments == "":
         return {}, None, None
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    text = arguments if isinstance(arguments, str) else repr(arguments)
     try:
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
         decoded = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         return {}, text, f"the arguments are not JSON: {error}"
     if not isinstance(decoded, dict):
         return {}, text, f"the arguments are a JSON {type(decoded).__name__}, not an object"

@@ -110,7 +110,8 @@ def _reasoning(name: str, value: Any) -> Reasoning:
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        msg = f"{name} is a dict with strings as keys, not {value!r}."
+        # The value is not shown: headers and bodies may hold credentials.
+        msg = f"{name} is a dict with strings as keys, not {type(value).__name__}."
         raise ConfigurationError(msg)
     return dict(value)
 
@@ -136,8 +137,8 @@ def check_headers(name: str, value: Any) -> Mapping[str, str]:
         if not header.isascii() or not header.replace("-", "").replace("_", "").isalnum():
             msg = f"{name} has a name that is no header's: {header!r}."
             raise ConfigurationError(msg)
-        if not text.isascii() or any(mark in text for mark in "\r\n\0"):
-            msg = f"{name}: the value of {header} has a line break or a character that is not ASCII."
+        if not text.isascii() or not text.replace("\t", " ").isprintable():
+            msg = f"{name}: the value of {header} has a line break, a control character or one that is not ASCII."
             raise ConfigurationError(msg)
     return headers
 

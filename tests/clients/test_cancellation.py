@@ -37,7 +37,7 @@ class Watched:
         self.server = server
         self.pool = APIKeyPool(["sk-first-0001", "sk-second-0002"])
         self.arguments = {
-            "base_url": server.url("openai"), "api_keys": self.pool, "circuit_breaker": PROBING, "retry": SLOW, **kwargs
+            "base_url": server.url("openai"), "api_keys": self.pool, "circuit_breaker": PROBING, "retry": None, **kwargs
         }  # fmt: skip
 
     def check(self, client: Client | AsyncClient) -> None:
@@ -143,7 +143,7 @@ def test_a_task_cancelled_while_it_waits_to_retry_holds_nothing(watched: Watched
     """It ends at once, not after the wait."""
 
     async def main() -> None:
-        async with AsyncClient("openai/gpt-4o-mini", **{**watched.arguments, "circuit_breaker": None}) as client:
+        async with AsyncClient("openai/gpt-4o-mini", **{**watched.arguments, "circuit_breaker": None, "retry": SLOW}) as client:
             watched.server.enqueue(Reply.error(503))
             task = asyncio.ensure_future(client.complete("Say hi"))
             await asyncio.to_thread(watched.server.wait_for, lambda server: server.hits == 1)
@@ -322,7 +322,7 @@ def test_ctrl_c_holds_nothing(watched: Watched, work: Callable[[Client], object]
     """It comes through as it is; the connection is closed, and the next call answered."""
     server = watched.server
     server.enqueue(Reply.error(500), reply)
-    with Client("openai/gpt-4o-mini", **{**watched.arguments, "retry": None}) as client:
+    with Client("openai/gpt-4o-mini", **watched.arguments) as client:
         with pytest.raises(Exception, match="500"):
             client.complete("Say hi")
 
@@ -337,7 +337,7 @@ def test_ctrl_c_holds_nothing(watched: Watched, work: Callable[[Client], object]
 def test_ctrl_c_ends_the_wait_for_a_retry(watched: Watched) -> None:
     """Nothing is sent afterwards."""
     watched.server.enqueue(Reply.error(503))
-    with Client("openai/gpt-4o-mini", **{**watched.arguments, "circuit_breaker": None}) as client:
+    with Client("openai/gpt-4o-mini", **{**watched.arguments, "circuit_breaker": None, "retry": SLOW}) as client:
         with interrupt(lambda: watched.server.wait_for(lambda server: server.hits == 1)):
             client.complete("Say hi")
 

@@ -151,6 +151,8 @@ def test_a_stream_may_outlive_its_loop(raw_server: Any, transport: AiohttpTransp
         assert server.closed_by_client.acquire(timeout=2)
 
 
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
 IN_A_LOOP = "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); "
 
 ENDINGS = {
@@ -221,31 +223,59 @@ def test_nothing_complains_at_the_end(
     assert (0, "") == (done.returncode, done.stderr)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_child_leaves_the_parents_connections_alone(raw_server: Any, transport: AiohttpTransport) -> None:
-    """The child makes its own connection; the parent goes on with the one it has, and gets its own answers."""
+def forked(work: Callable[[], Awaitable[object]]) -> int:
+    """Run *work* in a forked child, in a loop of its own, and return the child's process id; its exit code is 0 if *work* raised nothing."""
+    child = os.fork()
+    if child != 0:
+        return child
+    code = 1
+    try:
+        asyncio.run(asyncio.wait_for(work(), 5))
+        code = 0
+    finally:
+        os._exit(code)  # the child must not go on as a second test run
+
+
+async def exit_code(child: int) -> int:
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+@needs_fork
+def test_a_forked_child_makes_its_own_connection(raw_server: Any, transport: AiohttpTransport) -> None:
+    """The parent goes on with the one it has; each gets its own answers."""
     server = raw_server([echo])
+
+    async def in_child() -> None:
+        assert b"child" == await ask(transport, server, b"child")
 
     async def in_parent() -> list[bytes]:
         answers = [await ask(transport, server, b"before")]
-        child = os.fork()
-        if child == 0:
-            os._exit(in_child(lambda: ask(transport, server, b"child")))
-        _, status = await asyncio.to_thread(os.waitpid, child, 0)
-        assert 0 == os.waitstatus_to_exitcode(status)
+        assert 0 == await exit_code(forked(in_child))
         return [*answers, await ask(transport, server, b"after")]
 
     assert [b"before", b"after"] == asyncio.run(in_parent())
     assert 2 == server.connections
 
 
-def in_child(ask_one: Callable[[], Awaitable[bytes]]) -> int:
-    """Return 0 if a call in a loop of the child's own gets its answer."""
-    try:
-        # The parent's loop runs in this thread; the child is another one, and asyncio knows.
-        answer = asyncio.run(asyncio.wait_for(ask_one(), 5))
-    except BaseException as error:  # the child must not go on as a second test run
-        os.write(2, repr(error).encode())
-        return 1
-    return 0 if answer == b"child" else 2
+@needs_fork
+def test_a_forked_child_does_not_hold_its_parents_connections(raw_server: Any, transport: AiohttpTransport) -> None:
+    """When the parent closes them they are closed, although the child lives."""
+    server = raw_server([echo])
+    readable, writable = os.pipe()
+
+    async def in_child() -> None:
+        os.close(writable)
+        await asyncio.to_thread(os.read, readable, 1)
+
+    async def in_parent() -> int:
+        await ask(transport, server)
+        child = forked(in_child)
+        await transport.close()
+        is_closed = await asyncio.to_thread(server.closed_by_client.acquire, timeout=2)
+        os.close(writable)
+        assert is_closed
+        return await exit_code(child)
+
+    assert 0 == asyncio.run(in_parent())
+    os.close(readable)

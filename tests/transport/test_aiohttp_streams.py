@@ -187,6 +187,27 @@ def test_chunks_that_make_no_sense_are_a_protocol_error(raw_server: Any, is_late
     assert "protocol" == error.kind
 
 
+def test_a_broken_stream_behind_a_stalled_upload_times_out(raw_server: Any) -> None:
+    """aiohttp closes such a connection politely, which takes as long as the server likes; the limit holds all the same."""
+
+    def stall(peer: Any) -> None:
+        peer.sock.recv(100)
+        peer.sock.sendall(CHUNKED + chunk(b"ab"))
+        peer.server.stopped.wait(0.02)
+        peer.sock.sendall(b"xyz\r\n")
+        peer.server.stopped.wait(2)
+
+    server = raw_server([stall])
+
+    async def work(transport: AiohttpTransport) -> TransportError:
+        request = HttpRequest(method="POST", url=f"{server.url}/", body=b"x" * 12_000_000)
+        response = await transport.send(request, timeout=Timeout(read=0.1), stream=True)
+        assert response.astream is not None
+        return await failure_of(asyncio.wait_for(read(response.astream), 1.5))
+
+    assert "read_timeout" == run(work).kind
+
+
 def test_a_silent_stream_times_out(raw_server: Any) -> None:
     """``Timeout.read`` holds for a stream too, and the connection is closed."""
     server = raw_server([[CHUNKED + chunk(b"a"), "hold"]])
@@ -257,6 +278,30 @@ def test_a_limit_can_be_moved_while_somebody_waits(raw_server: Any) -> None:
         return await failure_of(asyncio.wait_for(reader, 1))
 
     assert "expired" == run(work).kind
+
+
+@pytest.mark.parametrize("how", ["expire", "close", "abort"])
+def test_a_whole_stream_leaves_its_connection_to_the_next(raw_server: Any, how: str) -> None:
+    """When all has come, the connection serves another call; what then becomes of the stream is no matter of that call."""
+    server = raw_server([[CHUNKED + chunk(b"a") + b"0\r\n\r\n", ..., 0.05, OK]])
+
+    async def work(transport: AiohttpTransport) -> bytes:
+        stream = await streamed(transport, server)
+        await asyncio.sleep(0.02)
+        call = asyncio.ensure_future(transport.send(request_to(server), timeout=QUICK))
+        while len(server.received) < 2:
+            await asyncio.sleep(0.002)
+        if how == "expire":
+            stream.expire_in(0)
+            assert "expired" == (await failure_of(next_of(stream))).kind
+        elif how == "close":
+            await stream.close()
+        else:
+            stream.abort()
+        return (await call).body
+
+    assert b"ok" == run(work)
+    assert 1 == server.connections
 
 
 def test_a_finished_stream_gives_its_connection_back(raw_server: Any) -> None:
