@@ -247,9 +247,7 @@ class Exchange(Generic[Answer]):
         self._raised = self.call.judge(failure)
         return True
 
-    def _settle(
-        self, outcome: Literal["success", "failure", "neutral"], failure: Failure | None = None, error: str | None = None
-    ) -> None:
+    def _settle(self, outcome: Literal["success", "failure", "neutral"], failure: Failure | None = None, error: str | None = None) -> None:
         """Tell the policies and the ledger how it ended; only the first word counts."""
         if self._settled:
             return

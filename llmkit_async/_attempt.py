@@ -81,6 +81,7 @@ class Attempt(asyncio.Protocol):
     over: Limit | None = None  # the limit that ended it
     is_lost = False  # the connection broke, other than by a clean end
     waits = False
+    _is_gone = False
     _waits_for_head = True
     _room = HEAD_ROOM
     body: io.BytesIO | None = None  # a body that is read as it is sent
@@ -146,21 +147,35 @@ class Attempt(asyncio.Protocol):
         return inf
 
     def finish(self) -> None:
-        """Stop watching."""
+        """Stop watching: the answer is whole. Where the server gave it without reading the request, nobody waits for it to read on."""
+        held = self._held()
+        if held is not None and held.get_write_buffer_size():
+            held.abort()
+        self._let_go()
+
+    def abort(self) -> None:
+        """Stop watching and close the connection at once: without a TLS goodbye, and without sending what is left to send."""
+        self._let_go()
+        held = self._held()
+        if held is not None:
+            held.abort()
+
+    def _held(self) -> asyncio.Transport | None:
+        """Return the transport while it is this attempt's. When the answer was whole it may serve another by now."""
+        transport = self.transport
+        if transport is None or self._is_gone or self.loop.is_closed() or transport.get_protocol() is not self:
+            return None
+        return transport
+
+    def _let_go(self) -> None:
         self.waits = False
         self._content = self.body = None
         self._watch.attempts.discard(self)
 
-    def abort(self) -> None:
-        """Stop watching and close the connection at once: without a TLS goodbye, and without sending what is left to send."""
-        self.finish()
-        # When its answer was whole, the connection may serve another attempt by now.
-        if self.transport is not None and not self.loop.is_closed() and self.transport.get_protocol() is self:
-            self.transport.abort()
-
     def _is_sending(self, now: float) -> bool:
         """Whether the request is still going out; then the silence has not begun."""
-        if self.transport is None or not (buffered := self.transport.get_write_buffer_size()):
+        held = self._held()
+        if held is None or not (buffered := held.get_write_buffer_size()):
             return False
         unsent = (buffered, 0 if self.body is None else self.body.tell())
         if unsent == self._unsent:
@@ -196,6 +211,7 @@ class Attempt(asyncio.Protocol):
         return None if self._protocol is None else self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_gone = True
         self.is_lost = exc is not None
         if self._protocol is not None:
             self._protocol.connection_lost(exc)

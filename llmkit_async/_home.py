@@ -93,7 +93,6 @@ class Home(Generic[S]):
     def forsake(self) -> None:
         """Leave the connections to the parent process."""
         _open.pop(id(self), None)
-        self.session.detach()
         for sock in list(self._connections.sockets):
             sock.close()
         # Whatever is finalised would want to take its sockets out of the selector, which is the parent's as well.

@@ -14,11 +14,11 @@ from llmkit import __version__
 __all__ = ["COMMANDS", "UsageError", "parse"]
 
 COMMANDS = {
-    "chat": "talk with a model; it remembers what was said",
-    "models": "list the models that a provider offers your key",
-    "providers": "list the providers, their addresses and key variables, and which keys are set",
-    "doctor": "tell which provider would be used and why, and what of this machine matters for it",
-    "demo": "show real calls over real HTTP to a server on this machine; no key is needed",
+    "chat": "talk with a model that remembers what was said",
+    "models": "list the models that a provider offers",
+    "providers": "list the providers, and which keys are set",
+    "doctor": "tell which provider would be used, and why",
+    "demo": "show real calls to a server on this machine; needs no key",
 }
 
 
@@ -49,15 +49,16 @@ def _prompt_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="llmkit",
         usage='llmkit [options] "prompt"\n       llmkit COMMAND [options]',
-        description="Ask a language model and print its answer as it arrives. Text piped in is appended to the prompt, or is the prompt.",
-        epilog=f"commands (each has --help):\n{listing}\n\nKeys are taken from the environment, e.g. OPENAI_API_KEY; without one, a local "
-        "Ollama is used.\nExit status: 0 if all went well, 1 if a call failed, 2 for wrong usage.",
+        description="Ask a language model and print its answer as it arrives.\nText piped in is appended to the prompt, or is the prompt.",
+        epilog=f"commands, each with --help:\n{listing}\n\n"
+        "Keys are taken from the environment, e.g. OPENAI_API_KEY; without any, an Ollama\non this machine is used.\n"
+        "Exit status: 0 if all went well, 1 if a call failed, 2 for wrong usage.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", nargs="*", metavar="prompt", help="what to ask")
     _add_model_options(parser)
-    parser.add_argument("--json", action="store_true", help="print the whole answer as JSON, with usage and attempts, when it is complete")
-    parser.add_argument("--version", action="version", version=f"llmkit {__version__}")
+    parser.add_argument("--json", action="store_true", help="print the whole answer as JSON, with usage and attempts")
+    parser.add_argument("--version", action="version", version=f"llmkit {__version__}", help="print the version")
     return parser
 
 
@@ -113,7 +114,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--provider", metavar="NAME", help="whose model; see llmkit providers")
     _add_base_url(parser)
     parser.add_argument("--plain", action="store_true", help="show Markdown as it is written, also on a terminal")
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell model, tokens, time and attempts on standard error")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell tokens, time and attempts on standard error")
 
 
 def _add_base_url(parser: argparse.ArgumentParser) -> None:

@@ -108,6 +108,9 @@ def _tell_retries() -> None:
 
 def chat(options: Namespace) -> int:
     """Talk until the input ends. The status tells of failed calls only where nobody watched them fail."""
+    if sys.stdin is None:
+        msg = "there is no standard input to talk on"
+        raise UsageError(msg)
     interactive = sys.stdin.isatty()
     screen = open_screen(plain=options.plain)
     _tell_retries()

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from llmkit.cli.claims import Answers, Claim, Sight, Step
 from llmkit.cli.screen import Screen, open_screen
-from llmkit.cli.steps import STEPS, Answers, Claim, Sight, Step
+from llmkit.cli.steps import STEPS
 from llmkit.detection import detect
 from llmkit.errors import LLMKitError
 from llmkit.models.usage import Usage

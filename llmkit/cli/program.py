@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: With status 2 for wrong usage, 0 after ``--help`` and ``--version``; argparse has printed what there is to say.
     """
-    _never_fail_to_encode()
+    _never_fail_on_a_character()
     try:
         status = _run(parse(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
@@ -77,9 +77,9 @@ def print_error(text: str) -> None:
     sys.stderr.write(f"llmkit: {text}\n")
 
 
-def _never_fail_to_encode() -> None:
-    """A terminal that cannot show a character shows a question mark, rather than ending the program in the middle of an answer."""
-    for stream in (sys.stdout, sys.stderr):
+def _never_fail_on_a_character() -> None:
+    """What cannot be shown becomes a question mark, rather than ending the program in the middle of an answer."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")

@@ -8,95 +8,22 @@ Rule 2: the second tells the fake provider what to do, which ``setting`` says in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from llmkit.cli.claims import Answers, Claim, Sight, Step, is_equal, is_within
 from llmkit.models.response import CompletionResponse
 from llmkit.testing import FakeServer, RecordedRequest, Reply
 
-__all__ = ["STEPS", "Answers", "Claim", "Script", "Sight", "Step", "is_equal", "is_within"]
-
-Answers = Sequence[CompletionResponse]
-"""What a user's code hands back, so that it can be checked."""
-
-Script = Callable[[FakeServer, float], None]
-"""Tells the fake provider what to do; the number is the seconds between two tokens of a stream."""
+__all__ = ["STEPS"]
 
 LATE = 0.2  # seconds: a call ends at most this long after its deadline
 EARLY = 0.05  # seconds, for clocks
 ANSWER_TIME = 0.5  # seconds that the provider takes where calls are to overlap
 
 STORY = ("Once", " upon", " a", " time", " a", " request", " left", " home", " and", " came", " back", " with", " an", " answer.")
-
-
-@frozen(kw_only=True)
-class Claim:
-    """What a step claims, and what was found."""
-
-    text: str
-    expected: str
-    seen: str
-    holds: bool
-
-
-def is_equal(text: str, expected: object, seen: object) -> Claim:
-    return Claim(text=text, expected=str(expected), seen=str(seen), holds=expected == seen)
-
-
-def is_within(text: str, least: float, seen: float, most: float) -> Claim:
-    """Return the claim that *seen* seconds are from *least* to *most*."""
-    return Claim(text=f"{text}: {seen:.2f} s", expected=f"{least:.2f} to {most:.2f} s", seen=f"{seen:.2f} s", holds=least <= seen <= most)
-
-
-@frozen(kw_only=True)
-class Sight:
-    """What there was to see: ``writes`` are what the code printed, each with its moment, ``seconds`` the time that it took."""
-
-    answers: Answers
-    requests: Sequence[RecordedRequest]
-    writes: Sequence[tuple[float, str]]
-    seconds: float
-    pace: float
-    replies: Answers  # of the steps before
-
-    @property
-    def statuses(self) -> list[list[int | None]]:
-        """What the ledger says of each answer's attempts."""
-        return [[attempt.status for attempt in reply.attempts] for reply in self.answers]
-
-    @property
-    def keys(self) -> list[str | None]:
-        return [request.key for request in self.requests]
-
-    @property
-    def printed(self) -> str:
-        return "".join(text for _, text in self.writes)
-
-
-@frozen(kw_only=True)
-class Step:
-    """
-    One thing that is shown.
-
-    Args:
-        title: What it is.
-        shows: What it shows, in a few words for the summary.
-        setting: What the provider does, in words.
-        code: A user's code. It may take the provider's address as ``url``, and the answers of all steps before it as ``replies``.
-        script: Makes the provider do it.
-        check: Yields the claims, each checked.
-        needs: A package without which the step is skipped.
-    """
-
-    title: str
-    shows: str
-    setting: str
-    code: Callable[..., Answers]
-    script: Script = lambda _server, _pace: None
-    check: Callable[[Sight], Iterator[Claim]]
-    needs: str | None = None
 
 
 # A completion.
@@ -405,13 +332,14 @@ def totals(replies: Answers) -> Answers:
 
     usage = sum((reply.usage for reply in replies), Usage())
     seconds = sum(reply.elapsed for reply in replies)
-    print(len(replies), "answers in", f"{seconds:.1f} s,", usage.input_tokens,
-          "tokens in,", usage.output_tokens, "out,", usage.total_tokens, "in all")  # fmt: skip
+    print(f"{len(replies)} answers in {seconds:.1f} s")
+    print(f"{usage.input_tokens} tokens in, {usage.output_tokens} out")
+    print(f"{usage.total_tokens} tokens in all")
     return []
 
 
 def check_totals(sight: Sight) -> Iterator[Claim]:
-    printed = int(sight.printed.split(" in all")[0].split()[-1])
+    printed = int(sight.printed.partition(" tokens in all")[0].split()[-1])
     yield is_equal("the tokens are those that the server counted", _counted(sight.replies), printed)
     yield is_equal("and nothing was sent to find that out", 0, len(sight.requests))
 
@@ -458,7 +386,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="A tool call",
-        shows="a Python function, called by the model",
+        shows="a function, called by the model",
         setting="The model wants to know the weather, and then speaks of it.",
         code=tool_call,
         script=script_tool_call,
@@ -516,7 +444,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="The ledger",
-        shows="every attempt of a call, accounted for",
+        shows="every attempt, accounted for",
         setting="The provider refuses the first key, fails the second once, then answers.",
         code=ledger,
         script=script_ledger,

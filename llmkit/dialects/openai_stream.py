@@ -131,6 +131,8 @@ class ChatStream:
             return
         if not proven and any(choice.reason is None for choice in self._choices.values()):
             raise self._cut_off()
+        if not any(choice.texts for choice in self._choices.values()):
+            raise WireError.malformed("The stream has no choices.", self.answer_to)
         self.ended = True
         for index, choice in self._choices.items():
             thoughts, text = choice.end()

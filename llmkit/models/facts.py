@@ -26,6 +26,7 @@ class ModelFacts:
         budget: The least and the most tokens of a thinking budget.
         forced_tools: Whether it can be made to call a tool.
         prefill: Whether the last message may be the assistant's.
+        traits: What else only the wire of its own family asks about, in words of that wire.
     """
 
     refuses: frozenset[str] = field(default=frozenset(), converter=frozenset)
@@ -37,6 +38,7 @@ class ModelFacts:
     budget: tuple[int, int] | None = None
     forced_tools: bool | None = None
     prefill: bool | None = None
+    traits: frozenset[str] = field(default=frozenset(), converter=frozenset)
 
 
 UNKNOWN_MODEL = ModelFacts()

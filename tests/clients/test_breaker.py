@@ -211,13 +211,15 @@ def test_a_connection_that_had_been_closed_says_nothing_of_the_endpoint(connect:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_call_ends_when_the_breaker_opens_under_it(connect: Connect, server: FakeServer, operation: str) -> None:
-    """With its last real error, which says why there was no further attempt."""
-    server.always(Reply.error(503))
+    """With its last real error, which says why there was no further attempt; nothing is waited for first."""
+    server.enqueue(Reply.error(503), Reply.error(503, retry_after=5))
     client = connect(retry=QUICK, circuit_breaker=CircuitBreakerConfig(failure_threshold=2))
+    began = time.monotonic()
 
     with pytest.raises(OverloadedError) as caught:
         OPERATIONS[operation](client)
 
+    assert time.monotonic() - began < 2
     assert caught.value.circuit_open
     assert 2 == server.hits == len(caught.value.attempts)
     assert "circuit breaker" in str(caught.value)

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import gc
 import signal
-import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from llmkit import (
     CircuitState,
     Client,
     DeadlineExceededError,
-    OverloadedError,
     RetryConfig,
 )
 from llmkit.testing import FakeServer, Reply
@@ -122,9 +120,11 @@ def test_a_task_cancelled_at_any_step_holds_nothing(watched: Watched, work: Call
         async with AsyncClient("openai/gpt-4o-mini", **watched.arguments) as client:
             await half_opened(client, watched.server)
             cancelled = 0
-            for turns in range(40):
+            for turns in range(80):
+                # A server that takes its time, and one that is as quick as can be: the same moments fall on other steps.
+                watched.server.always(Reply(delay=0.002 * (turns % 2)))
                 task = asyncio.ensure_future(work(client))
-                for _ in range(turns):
+                for _ in range(turns // 2):
                     await asyncio.sleep(0)
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -188,10 +188,14 @@ def test_a_users_time_out_around_a_stream_stays_the_users(watched: Watched) -> N
             await half_opened(client, watched.server)
             watched.server.enqueue(Reply("Good morning to you", stall_after=3))
             had: list[str] = []
-            with pytest.raises(TimeoutError) as caught:
+
+            async def hear() -> None:
                 async with asyncio.timeout(0.1):
                     async for chunk in client.stream("Say hi"):
                         had.append(chunk.text)
+
+            with pytest.raises(TimeoutError) as caught:
+                await hear()
 
             assert not isinstance(caught.value, DeadlineExceededError)
             assert "Good morning" == "".join(had)
@@ -245,10 +249,13 @@ async def leave_with(client: AsyncClient) -> None:
 
 
 async def leave_by_exception(client: AsyncClient) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def raising() -> None:
         async with client.stream("Say hi") as opened:
             async for _ in opened:
                 raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await raising()
 
 
 async def forget(client: AsyncClient) -> None:

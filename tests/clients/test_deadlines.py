@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ Connect = Callable[..., Any]
 
 QUICK = RetryConfig(max_retries=3, base_delay=0.001, max_delay=0.002)
 PING = ": ping\n\n"
-EMPTY = {"choices": []}
+EMPTY: dict[str, Any] = {"choices": []}
 FINISH = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
@@ -223,13 +224,10 @@ def test_a_deadline_that_was_given_holds_to_the_end_of_a_stream(connect: Connect
     had: list[str] = []
     began = time.monotonic()
 
+    with llmkit.deadline(0.25) if ambient else nullcontext():
+        stream = client.stream("Say hi", deadline=None if ambient else 0.25)
     with pytest.raises(DeadlineExceededError) as caught:
-        if ambient:
-            with llmkit.deadline(0.25):
-                stream = client.stream("Say hi")
-            had.extend(stream.text_iter())
-        else:
-            had.extend(client.stream("Say hi", deadline=0.25).text_iter())
+        had.extend(stream.text_iter())
 
     assert 0.25 <= time.monotonic() - began < 0.45
     assert had[:2] == ["A", "B"]
@@ -257,8 +255,8 @@ def test_pings_do_not_keep_a_stream_alive(connect: Connect, server: FakeServer, 
 
 def test_pings_between_pieces_do_no_harm(connect: Connect, server: FakeServer) -> None:
     """The silence is counted from the last content."""
-    beat = [PING, EMPTY, PING]
-    events = [piece("A"), *beat, piece("B"), *beat, piece("C"), *beat, piece("D"), FINISH]
+    beat: list[Any] = [PING, EMPTY, PING]
+    events: list[Any] = [piece("A"), *beat, piece("B"), *beat, piece("C"), *beat, piece("D"), FINISH]
     server.enqueue(Reply(events=events, between=0.02))
 
     assert "ABCD" == connect(idle_timeout=0.2, timeout=0.2).stream("Say hi").collect().text

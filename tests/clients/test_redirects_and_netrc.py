@@ -32,9 +32,7 @@ def elsewhere() -> Iterator[FakeServer]:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(
-    connect: Connect, server: FakeServer, elsewhere: FakeServer, operation: str, status: int
-) -> None:
+def test_a_redirect_is_not_followed(connect: Connect, server: FakeServer, elsewhere: FakeServer, operation: str, status: int) -> None:
     """Neither key nor prompt goes to the other host; the error says what happened."""
     server.always(Reply(status=status, headers={"location": f"{elsewhere.url('openai')}/chat/completions"}))
 
@@ -77,7 +75,9 @@ def test_a_netrc_does_not_replace_the_key(
     assert "Basic" not in str(dict(headers))
 
 
-def test_without_a_key_there_is_no_credential(connect: Connect, server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_key_there_is_no_credential(
+    connect: Connect, server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Nor one from ``~/.netrc``."""
     (tmp_path / ".netrc").write_text("default login intruder password canary\n")
     (tmp_path / ".netrc").chmod(0o600)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
 import pickle
+import signal
 import ssl
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -170,6 +174,40 @@ def test_no_refusal_of_ours_shows_the_key(
 
     assert [] == shows(told(error))
     assert [] == shows(caplog.text)
+
+
+def given_up(client: Any, server: FakeServer) -> BaseException:
+    """Return what comes through when a call is given up while it waits for its answer."""
+    if hasattr(client, "twin"):
+
+        async def cancelled() -> None:
+            task = asyncio.ensure_future(client.twin.complete("Say hi"))
+            await asyncio.to_thread(server.wait_for, lambda server: server.hits == 1)
+            task.cancel()
+            await task
+
+        return provoke(lambda client: client.face.run(cancelled()), client)
+
+    def interrupt() -> None:
+        server.wait_for(lambda server: server.hits == 1)
+        time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    error = provoke(complete, client)
+    thread.join()
+    return error
+
+
+def test_a_call_that_is_given_up_shows_no_key(connect: Connect, server: FakeServer) -> None:
+    """What comes through is not ours, but the frames are."""
+    server.always(Reply(hang=True))
+
+    error = given_up(connect(api_key=KEY, retry=QUICK), server)
+
+    assert isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
+    assert [] == shows(told(error))
 
 
 def test_nobody_to_talk_to_shows_no_key(connect: Connect, server: FakeServer, caplog: pytest.LogCaptureFixture) -> None:

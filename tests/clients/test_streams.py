@@ -183,16 +183,20 @@ def leave_by_with(stream: Any) -> None:
         next(stream)
 
 
-def leave_by_exception(stream: Any) -> None:
-    with pytest.raises(ZeroDivisionError), stream:
+def raise_inside(stream: Any, error: type[BaseException]) -> None:
+    with stream:
         for _ in stream:
-            raise ZeroDivisionError
+            raise error
+
+
+def leave_by_exception(stream: Any) -> None:
+    with pytest.raises(ZeroDivisionError):
+        raise_inside(stream, ZeroDivisionError)
 
 
 def leave_by_interrupt(stream: Any) -> None:
-    with pytest.raises(KeyboardInterrupt), stream:
-        for _ in stream:
-            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        raise_inside(stream, KeyboardInterrupt)
 
 
 def leave_texts(stream: Any) -> None:
@@ -208,9 +212,7 @@ LEAVING = [leave_by_break, leave_by_close, leave_by_with, leave_by_exception, le
 
 
 @pytest.mark.parametrize("leave", LEAVING)
-def test_a_stream_that_is_left_leaves_nothing_behind(
-    face: Any, connect: Connect, server: FakeServer, leave: Callable[[Any], None]
-) -> None:
+def test_a_stream_that_is_left_leaves_nothing_behind(face: Any, connect: Connect, server: FakeServer, leave: Callable[[Any], None]) -> None:
     """The connection is closed, the key is back, the probe's place is free, and the next call works."""
     server.enqueue(Reply.error(503), Reply("Good morning to you all", stall_after=3))
     pool = APIKeyPool(["sk-first-0001", "sk-second-0002"])
@@ -277,7 +279,7 @@ def test_the_connection_of_a_complete_stream_serves_again(
 @pytest.mark.parametrize("framing", ["chunked", "close", "length"])
 def test_a_cut_stream_is_never_a_success(connect: Connect, server: FakeServer, framing: Any) -> None:
     """However politely it ends: the error carries all that had come, and nothing is sent again."""
-    events = [piece("Good"), piece(" morning"), piece(" to you"), piece(finish="stop"), DONE]
+    events: list[Any] = [piece("Good"), piece(" morning"), piece(" to you"), piece(finish="stop"), DONE]
     server.enqueue(Reply(events=events, cut=sum(len(sse(event)) for event in events[:2]) + 5, framing=framing))
     stream = connect(retry=QUICK).stream("Say hi")
     had: list[str] = []
@@ -362,6 +364,19 @@ def test_an_error_behind_content_ends_the_stream(
     assert "Good" == caught.value.partial.text  # type: ignore[attr-defined]
     assert [200] == [row.status for row in caught.value.attempts]  # type: ignore[attr-defined]
     assert 1 == len(server.heads)
+
+
+@pytest.mark.parametrize("events", [[FAILED], [piece("Good"), FAILED], ["no JSON"], [piece("Good"), "no JSON"]])
+def test_the_connection_of_a_failed_stream_is_closed(connect: Connect, server: FakeServer, events: list[Any]) -> None:
+    """Also while somebody keeps the error, and whatever hangs on its frames."""
+    server.enqueue(Reply(events=[*events, piece("more")], stall_after=len(events)))
+    stream = connect(retry=None).stream("Say hi")
+
+    with pytest.raises(InternalError if FAILED in events else MalformedResponseError) as caught:
+        stream.collect()
+
+    server.wait_closed()
+    assert 1 == len(caught.value.attempts)
 
 
 def test_an_error_ahead_of_all_content_is_retried(connect: Connect, server: FakeServer) -> None:

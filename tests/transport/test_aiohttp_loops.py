@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -135,6 +137,56 @@ def test_a_forgotten_transport_closes_its_connections(raw_server: Any) -> None:
     asyncio.run(work())
 
 
+def test_a_loop_that_was_just_closed_leaves_no_connection(raw_server: Any, transport: AiohttpTransport) -> None:
+    """A loop closed without ceremony could close nothing; the next loop finds what it left and closes it."""
+    server = raw_server([echo])
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(ask(transport, server))
+    loop.close()
+
+    asyncio.run(ask(transport, server))
+
+    for _ in range(2):
+        assert server.closed_by_client.acquire(timeout=2)
+
+
+def open_sockets_to(server: Server) -> list[socket.socket]:
+    """Return the sockets of this process that are connected to *server*."""
+    found = []
+    for thing in gc.get_objects():
+        if type(thing) is socket.socket and thing.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                if thing.getpeername() == ("127.0.0.1", server.port):
+                    found.append(thing)
+    return found
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired", "answered early"])
+def test_a_server_that_does_not_read_holds_no_socket(raw_server: Any, transport: AiohttpTransport, how: str) -> None:
+    """A connection is not closed politely when that means to wait until the server has taken what was to be sent."""
+
+    def stall(peer: Any) -> None:
+        peer.sock.recv(100)
+        if how == "answered early":
+            peer.sock.sendall(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
+        peer.server.stopped.wait(2)
+
+    server = raw_server([stall])
+
+    async def work() -> list[socket.socket]:
+        limit = Timeout(total=0.1 if how == "expired" else 5)
+        call = asyncio.ensure_future(transport.send(request_to(server, b"x" * 12_000_000), timeout=limit))
+        await asyncio.sleep(0.05)
+        assert how == "answered early" or open_sockets_to(server)
+        if how == "cancelled":
+            call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await asyncio.sleep(0.005)
+        return open_sockets_to(server)
+
+    assert [] == asyncio.run(work())
+
+
 def test_a_stream_may_outlive_its_loop(raw_server: Any, transport: AiohttpTransport) -> None:
     """Closed, aborted or forgotten after the loop's end, it does no harm; its connection ended with the loop."""
     server = raw_server([[CHUNKED + b"1\r\na\r\n", "hold"]])
@@ -165,10 +217,12 @@ ENDINGS = {
     "stream left": "asyncio.run(left()); asyncio.run(main())",
     "stream left in a closed loop": "loop = asyncio.new_event_loop(); kept = loop.run_until_complete(left()); loop.close()",
     "killed by an exception": "asyncio.run(killed())",
+    "forked beside a loop": IN_A_LOOP
+    + "open_loops.append(loop); child = os.fork(); child or sys.exit(0); os.waitpid(child, 0); loop.run_until_complete(main())",
 }
 
 PROGRAM = """
-import asyncio, atexit, gc, sys
+import asyncio, atexit, gc, os, sys
 from llmkit.transport.base import HttpRequest, Timeout
 from llmkit.transport.settings import TransportSettings
 
@@ -200,14 +254,14 @@ async def killed():
 
 
 @pytest.mark.parametrize("is_secure", [False, True])
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", [pytest.param(name, marks=needs_fork) if "fork" in name else name for name in ENDINGS])
 def test_nothing_complains_at_the_end(
     raw_server: Any, authority: Any, server_tls: Any, tmp_path: Path, ending: str, is_secure: bool
 ) -> None:
     """However loops and interpreter end, neither aiohttp nor asyncio finds anything unclosed, also in development mode."""
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
-    server = raw_server([[OK, ..., OK, ..., OK, "hold"]], tls=server_tls if is_secure else None)
+    server = raw_server([[OK, ..., OK, ..., OK, ..., OK, "hold"]], tls=server_tls if is_secure else None)
     program = PROGRAM.format(ending=ENDINGS[ending])
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
@@ -224,7 +278,7 @@ def test_nothing_complains_at_the_end(
 
 
 def forked(work: Callable[[], Awaitable[object]]) -> int:
-    """Run *work* in a forked child, in a loop of its own, and return the child's process id; its exit code is 0 if *work* raised nothing."""
+    """Run *work* in a forked child, in a loop of its own, and return the child's process id; it exits with 0 if nothing was raised."""
     child = os.fork()
     if child != 0:
         return child

@@ -1,0 +1,310 @@
+"""
+Reading streams of the Messages wire.
+
+Rule 1: a stream is complete when ``message_stop`` came, or the stop reason did and the bytes ended; bytes ending is no proof.
+Rule 2: what is put together here is a message as the API would have sent it whole, and is read as one.
+
+``Assembly`` knows events and no bytes, so that hosts which frame the same events otherwise share it.
+
+Source: Anthropic API reference, "Streaming Messages", and recorded streams; read 2026-11-21.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from attrs import define, field
+
+from llmkit.dialects.anthropic_answers import decode, finish_reason, is_stream, read_answer, read_arguments, read_usage, refuse_errors
+from llmkit.dialects.base import StreamDecoder, WireError
+from llmkit.dialects.framing import FramingError, SSEDecoder, loads
+from llmkit.dialects.openai_faults import is_text, load_json, word
+from llmkit.models.content import Message
+from llmkit.models.fault import Fault
+from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
+from llmkit.transport.base import BODY_LIMIT, HttpResponse
+
+__all__ = ["Assembly", "decode_as_whole", "decoder"]
+
+
+def decode_as_whole(owner: str, response: HttpResponse, asked: str) -> CompletionResponse:
+    """Return the answer of a server that streams though it was not asked to."""
+    reader = MessageStream(owner=owner, answer_to=response, asked=asked)
+    reader.feed(response.body)
+    reader.finish()
+    return reader.response()
+
+
+def decoder(owner: str, response: HttpResponse, asked: str) -> StreamDecoder:
+    if "json" in response.headers.get("content-type", ""):
+        return WholeAnswer(owner=owner, answer_to=response, asked=asked)
+    return MessageStream(owner=owner, answer_to=response, asked=asked)
+
+
+class BlockInMaking:
+    """A block of the content being put together. ``call`` is its place among the calls of the answer, None where it is none."""
+
+    __slots__ = ("block", "call", "grown", "json")
+
+    def __init__(self, block: dict[str, Any], call: int | None) -> None:
+        self.block = block
+        self.call = call
+        self.grown: dict[str, list[str]] = {}  # texts of the block, in pieces
+        self.json: list[str] = []  # its input, in pieces
+
+    def grow(self, key: str, text: str) -> None:
+        pieces = self.grown.get(key)
+        if pieces is None:
+            pieces = self.grown[key] = [word(self.block.get(key))]
+        pieces.append(text)
+
+    def add(self, delta: dict[str, Any]) -> None:
+        """Take in a delta that is neither text, thought nor input: lists and strings grow, everything else is set."""
+        kind = delta.get("type")
+        if kind == "signature_delta":
+            self.block["signature"] = delta.get("signature")
+        elif kind == "citations_delta":
+            known = self.block.get("citations")
+            self.block["citations"] = [*(known if isinstance(known, list) else ()), delta.get("citation")]
+        else:
+            for key, value in delta.items():
+                if key == "type":
+                    continue
+                if isinstance(value, str):
+                    self.grow(key, value)
+                elif isinstance(value, list) and isinstance(self.block.get(key), list):
+                    self.block[key] = [*self.block[key], *value]
+                else:
+                    self.block[key] = value
+
+    def made(self) -> tuple[dict[str, Any], str | None]:
+        """Return the block as far as it has come, and its input as the model wrote it."""
+        block = {**self.block, **{key: "".join(pieces) for key, pieces in self.grown.items()}}
+        if not self.json:
+            return block, None
+        text = "".join(self.json)
+        block["input"] = read_arguments(text)[0]
+        return block, text
+
+
+class Assembly:
+    """A message being put together from the events of a stream, in whatever frames they came."""
+
+    __slots__ = ("_blocks", "_calls", "_head", "_open", "_owner", "_response", "_usage", "asked", "stopped")
+
+    def __init__(self, *, owner: str, answer_to: HttpResponse, asked: str) -> None:
+        self._owner = owner
+        self._response = answer_to
+        self._head: dict[str, Any] = {}
+        self._usage: dict[str, Any] = {}
+        self._blocks: list[BlockInMaking] = []
+        self._open: dict[Any, BlockInMaking] = {}
+        self._calls = 0
+        self.asked = asked
+        self.stopped = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self.stopped or is_text(self._head.get("stop_reason"))
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._head or self._blocks)
+
+    def take(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        """Take in *event* and add the chunks that it brings. Of a kind that is not known it brings none."""
+        kind = event.get("type")
+        if kind == "content_block_delta":
+            self._take_delta(event, chunks)
+        elif kind == "content_block_start":
+            self._begin_block(event, chunks)
+        elif kind == "content_block_stop":
+            self._end_block(event, chunks)
+        elif kind == "message_delta":
+            self._take_message_delta(event, chunks)
+        elif kind == "message_start":
+            message = event.get("message")
+            if isinstance(message, dict):
+                self._head.update(message)
+                self._note_usage(message.get("usage"))
+        elif kind == "message_stop":
+            self.stopped = True
+
+    def _take_delta(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        delta = event.get("delta")
+        made = self._open.get(event.get("index"))
+        if delta.__class__ is not dict or made is None:
+            raise WireError.malformed("An event of the stream adds to a block that was not begun.", self._response)
+        kind = delta.get("type")
+        if kind == "text_delta":
+            text = word(delta.get("text"))
+            if text:
+                made.grow("text", text)
+                chunks.append(CompletionChunk(text, "", None, None, None, event))
+        elif kind == "input_json_delta":
+            fragment = word(delta.get("partial_json"))
+            if fragment:
+                made.json.append(fragment)
+                if made.call is not None:
+                    chunks.append(CompletionChunk("", "", ToolCallDelta(made.call, None, None, fragment), None, None, event))
+        elif kind == "thinking_delta":
+            thought = word(delta.get("thinking"))
+            if thought:
+                made.grow("thinking", thought)
+                chunks.append(CompletionChunk("", thought, None, None, None, event))
+        else:
+            made.add(delta)
+
+    def _begin_block(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        block = event.get("content_block")
+        index = event.get("index")
+        if not isinstance(block, dict) or not isinstance(index, int):
+            raise WireError.malformed("A block of the stream is begun without one.", self._response)
+        kind = block.get("type")
+        is_call = kind == "tool_use"
+        made = self._open[index] = BlockInMaking(dict(block), self._calls if is_call else None)
+        self._blocks.append(made)
+        text = word(block.get("text")) if kind == "text" else ""
+        thought = word(block.get("thinking")) if kind == "thinking" else ""
+        if is_call:
+            delta = ToolCallDelta(self._calls, word(block.get("id")) or None, word(block.get("name")) or None, "")
+            self._calls += 1
+            chunks.append(CompletionChunk("", "", delta, None, None, event))
+        elif text or thought:
+            chunks.append(CompletionChunk(text, thought, None, None, None, event))
+
+    def _end_block(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        made = self._open.pop(event.get("index"), None)
+        if made is None or made.call is None or made.json:
+            return
+        # Either the arguments came whole with the block's beginning, or there are none.
+        given = made.block.get("input")
+        text = given if isinstance(given, str) else json.dumps(given or {}, ensure_ascii=False)
+        chunks.append(CompletionChunk("", "", ToolCallDelta(made.call, None, None, text), None, None, event))
+
+    def _take_message_delta(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        delta = event.get("delta")
+        if isinstance(delta, dict):
+            self._head.update(delta)
+        self._head.update({key: value for key, value in event.items() if key not in ("type", "delta", "usage")})
+        self._note_usage(event.get("usage"))
+        raw = self._head.get("stop_reason")
+        finished = finish_reason(raw, called=self._calls > 0) if is_text(raw) else None
+        chunks.append(CompletionChunk("", "", None, finished, read_usage(self._usage), event))
+
+    def _note_usage(self, usage: Any) -> None:
+        # Later numbers are sums, and may tell less than the first.
+        if isinstance(usage, dict):
+            self._usage.update({key: value for key, value in usage.items() if value is not None or key not in self._usage})
+
+    def response(self) -> CompletionResponse:
+        """Return the answer as far as it has come."""
+        blocks: list[dict[str, Any]] = []
+        written: dict[int, str] = {}
+        for index, made in enumerate(self._blocks):
+            block, text = made.made()
+            blocks.append(block)
+            if text is not None and made.call is not None:
+                written[index] = text
+        message = {**self._head, "content": blocks, "usage": self._usage}
+        return read_answer(self._owner, message, self._response, self.asked, written)
+
+
+@define(kw_only=True)
+class MessageStream:
+    """The decoder of a stream of server-sent events."""
+
+    owner: str
+    answer_to: HttpResponse
+    asked: str
+    ended: bool = False
+    _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
+    _made: Assembly = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._made = Assembly(owner=self.owner, answer_to=self.answer_to, asked=self.asked)
+
+    def feed(self, data: bytes) -> list[CompletionChunk]:
+        if self.ended:
+            return []
+        try:
+            return self._read(self._sse.feed(data))
+        except FramingError as error:
+            raise WireError.malformed(str(error), self.answer_to) from None
+
+    def finish(self) -> list[CompletionChunk]:
+        if self.ended:
+            return []
+        try:
+            chunks = self._read(self._sse.finish())
+        except FramingError as error:
+            raise WireError.malformed(str(error), self.answer_to) from None
+        if not self._made.is_complete:
+            raise self._cut_off()
+        self.ended = True
+        return chunks
+
+    def _read(self, events: list[Any]) -> list[CompletionChunk]:
+        chunks: list[CompletionChunk] = []
+        for event_type, data in events:
+            event = loads(data)
+            if event.__class__ is not dict:
+                raise WireError.malformed("An event of the stream is no JSON object.", self.answer_to)
+            if event_type == "error" or "error" in event:
+                refuse_errors(event, self.answer_to, data, event_type)
+            self._made.take(event, chunks)
+            if self._made.stopped:
+                self.ended = True
+                break
+        return chunks
+
+    def _cut_off(self) -> WireError:
+        rest = self._sse.leftover
+        if not rest or self._made.has_begun:
+            message = "The stream ended before the answer was complete: neither a stop reason nor message_stop came."
+            return WireError.truncated(message, self.answer_to)
+        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)
+        try:
+            refuse_errors(load_json(rest, whole), whole)
+        except WireError as error:
+            return error
+        return WireError.malformed("The reply is no stream of events.", whole)
+
+    def response(self) -> CompletionResponse:
+        return self._made.response()
+
+
+@define(kw_only=True)
+class WholeAnswer:
+    """A stream that was asked for and answered with one document: an answer, or an error with a good status."""
+
+    owner: str
+    answer_to: HttpResponse
+    asked: str
+    ended: bool = False
+    _body: bytearray = field(factory=bytearray, init=False)
+    _answer: CompletionResponse | None = field(default=None, init=False)
+
+    def feed(self, data: bytes) -> list[CompletionChunk]:
+        self._body += data
+        if len(self._body) > BODY_LIMIT:
+            message = f"The reply is longer than {BODY_LIMIT} bytes."
+            raise WireError(Fault(status=self.answer_to.status, kind="response_too_large", message=message))
+        return []
+
+    def finish(self) -> list[CompletionChunk]:
+        if self.ended:
+            return []
+        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=bytes(self._body))
+        read = decode_as_whole if is_stream(whole) else decode
+        answer = self._answer = read(self.owner, whole, self.asked)
+        self.ended = True
+        calls = [
+            CompletionChunk(tool_call=ToolCallDelta(index, call.id, call.name, json.dumps(dict(call.arguments), ensure_ascii=False)))
+            for index, call in enumerate(answer.tool_calls)
+        ]
+        return [*calls, CompletionChunk(answer.text, answer.thinking, None, answer.finish_reason, answer.usage, answer.raw)]
+
+    def response(self) -> CompletionResponse:
+        return self._answer or CompletionResponse(message=Message("assistant"), model=self.asked)

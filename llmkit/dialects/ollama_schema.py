@@ -1,0 +1,132 @@
+"""
+JSON Schemas as Ollama reads them: one way for answers, another for tools.
+
+Rule 1: an answer's schema becomes a grammar of llama.cpp; what that would fail on or misread is said in other words.
+Rule 2: a tool's schema is read into a few fields and shown to the model; what those cannot hold is told in the description.
+Rule 3: nothing is left out in silence, and what is given is not changed.
+
+Sources: llama.cpp, common/json-schema-to-grammar.cpp at 011c6c3; Ollama, api/types.go at fb3076099 (ToolFunctionParameters,
+ToolProperty); read 2026-11-21.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from llmkit.dialects.wire_json import written
+from llmkit.schema import mapped, resolved
+
+__all__ = ["for_grammar", "for_template"]
+
+Schema = dict[str, Any]
+
+# Look-around is passed over by the grammar; an escaped letter (\d, \w) breaks it.
+_UNFIT_PATTERN = re.compile(r"\(\?[^:]|\\[A-Za-z0-9]")
+_ANYTHING = ["string", "number", "boolean", "object", "array", "null"]
+_STRUCTURE = frozenset({"type", "$ref", "anyOf", "oneOf", "allOf", "const", "enum", "properties", "additionalProperties"})
+_STRUCTURE_OF_OTHERS = frozenset({"items", "prefixItems", "pattern", "format"})
+_ROOT = "root"
+
+_KEPT = ("type", "items", "description", "enum", "anyOf", "properties", "required")
+_NOISE = frozenset({"title", "$schema", "$id", "$defs", "definitions", "$comment", "discriminator", "examples"})
+_DEEP = 8  # levels to which a schema that holds itself is written out
+
+
+def for_grammar(schema: Mapping[str, Any]) -> Schema:
+    """Return *schema*, that of an answer, so that the grammar made of it says the same."""
+    root = _fit(dict(schema))
+    if not _refers_to_root(root):
+        return root
+    # A reference to the root must have a name.
+    definitions = {key: root.pop(key) for key in ("$defs", "definitions") if key in root}
+    named: Schema = {"$ref": f"#/$defs/{_ROOT}", **definitions}
+    named["$defs"] = {**definitions.get("$defs", {}), _ROOT: root}
+    return _with_named_root(named)
+
+
+def _fit(schema: Schema) -> Schema:
+    node = mapped(_fit, schema)
+    for key in ("properties", "$defs", "definitions"):
+        if isinstance(node.get(key), dict):
+            node[key] = {name: _of_boolean(child) for name, child in node[key].items()}
+    pattern = node.get("pattern")
+    if isinstance(pattern, str) and not (pattern.startswith("^") and pattern.endswith("$") and not _UNFIT_PATTERN.search(pattern)):
+        del node["pattern"]
+        node["description"] = _told(node, [f"pattern: {pattern}"])
+        node.setdefault("type", "string")
+    if not (_STRUCTURE | _STRUCTURE_OF_OTHERS) & node.keys():
+        # Without any word the grammar would take objects only.
+        node["type"] = _ANYTHING
+    return node
+
+
+def _of_boolean(schema: Any) -> Any:
+    return {"type": _ANYTHING} if schema is True else schema
+
+
+def _refers_to_root(node: Any) -> bool:
+    if isinstance(node, dict):
+        return node.get("$ref") == "#" or any(map(_refers_to_root, node.values()))
+    return isinstance(node, list) and any(map(_refers_to_root, node))
+
+
+def _with_named_root(node: Schema) -> Schema:
+    copy = mapped(_with_named_root, node)
+    if copy.get("$ref") == "#":
+        copy["$ref"] = f"#/$defs/{_ROOT}"
+    return copy
+
+
+def for_template(schema: Mapping[str, Any]) -> Schema:
+    """Return *schema*, that of a tool's arguments, in the few words that reach the model."""
+    return _shown(schema, dict(schema), 0)
+
+
+def _shown(schema: Any, root: Schema, depth: int) -> Schema:
+    if not isinstance(schema, Mapping):
+        return {}  # true: anything
+    node = {**resolved(dict(schema), root), **{key: value for key, value in schema.items() if key != "$ref"}}
+    node.pop("$ref", None)
+    if depth > _DEEP:
+        kept = {key: node[key] for key in ("type", "description") if key in node}
+        return kept or {"type": "object"}
+    node = _in_known_words(node, root)
+    shown: Schema = {key: node[key] for key in _KEPT if key in node}
+    notes = [
+        f"{key}: {written(node[key], key)}" for key in node if key not in _KEPT and key not in _NOISE and _says_something(key, node[key])
+    ]
+    if notes:
+        shown["description"] = _told(node, notes)
+    if isinstance(shown.get("properties"), Mapping):
+        shown["properties"] = {name: _shown(child, root, depth + 1) for name, child in shown["properties"].items()}
+    if "items" in shown:
+        shown["items"] = _shown(shown["items"], root, depth + 1)
+    if isinstance(shown.get("anyOf"), list):
+        shown["anyOf"] = [_shown(child, root, depth + 1) for child in shown["anyOf"]]
+    return shown
+
+
+def _in_known_words(node: Schema, root: Schema) -> Schema:
+    """Return *node* with ``const``, ``oneOf`` and ``allOf`` in words that are read."""
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
+    if "oneOf" in node and "anyOf" not in node:
+        node["anyOf"] = node.pop("oneOf")
+    for part in node.pop("allOf", ()) if isinstance(node.get("allOf"), list) else ():
+        inner = resolved(part, root) if isinstance(part, Mapping) else {}
+        properties = {**node.get("properties", {}), **inner.get("properties", {})}
+        required = [*node.get("required", ()), *inner.get("required", ())]
+        node = {**inner, **node}
+        node.update({key: value for key, value in (("properties", properties), ("required", required)) if value})
+    return node
+
+
+def _says_something(key: str, value: Any) -> bool:
+    # A closed object is what every reader takes an object for.
+    return not (key == "additionalProperties" and value in (False, True))
+
+
+def _told(node: Mapping[str, Any], notes: list[str]) -> str:
+    return "; ".join(filter(None, [str(node.get("description") or ""), *notes]))

@@ -1,0 +1,122 @@
+"""
+Reading Ollama's streams: one JSON object per line, each with what is new.
+
+Rule: a stream is complete when a line says ``done``; bytes ending is no proof.
+
+Source: Ollama, docs/api/streaming.mdx and server/routes.go at fb3076099 (August 2026), read 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, field
+
+from llmkit.dialects.base import WireError, request_id
+from llmkit.dialects.framing import FramingError, NDJSONDecoder, loads
+from llmkit.dialects.ollama_answers import MessageInMaking, finish_reason, read_usage, refuse_error
+from llmkit.dialects.wire_json import word
+from llmkit.models.request import CompletionRequest
+from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.usage import UNREPORTED, Usage
+from llmkit.transport.base import HttpResponse
+
+__all__ = ["ChatLines", "decode_as_whole"]
+
+
+def decode_as_whole(owner: str, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
+    """Return the answer of a server that streams whether asked to or not."""
+    reader = ChatLines(owner=owner, answer_to=response, asked=request.model)
+    reader.feed(response.body)
+    reader.finish()
+    return reader.response()
+
+
+@define(kw_only=True)
+class ChatLines:
+    """The decoder of a stream. An answer that came whole, in one line, is a stream of one."""
+
+    owner: str
+    answer_to: HttpResponse
+    asked: str
+    ended: bool = False
+    _lines: NDJSONDecoder = field(factory=NDJSONDecoder, init=False)
+    _made: MessageInMaking = field(init=False)
+    _last: dict[str, Any] = field(factory=dict, init=False)  # the line that was read last
+    _logprobs: list[Any] = field(factory=list, init=False)
+    _usage: Usage = field(default=UNREPORTED, init=False)
+    _reason: FinishReason = field(default=FinishReason.UNKNOWN, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._made = MessageInMaking(self.owner)
+
+    def feed(self, data: bytes) -> list[CompletionChunk]:
+        if self.ended:
+            return []
+        try:
+            return self._read(self._lines.feed(data))
+        except FramingError as error:
+            raise WireError.malformed(str(error), self.answer_to) from None
+
+    def finish(self) -> list[CompletionChunk]:
+        if self.ended:
+            return []
+        try:
+            chunks = self._read(self._lines.finish())
+        except FramingError as error:
+            # The beginning of a line, if others came before it: else it is no stream at all.
+            if self._last:
+                raise self._cut_off() from None
+            raise WireError.malformed(f"The reply is no stream of JSON lines: {error}.", self.answer_to) from None
+        if not self.ended:
+            raise self._cut_off()
+        return chunks
+
+    def _cut_off(self) -> WireError:
+        return WireError.truncated("The stream ended before the answer was complete: no line said that it is done.", self.answer_to)
+
+    def _read(self, lines: list[str]) -> list[CompletionChunk]:
+        chunks: list[CompletionChunk] = []
+        for line in lines:
+            event = loads(line)
+            if event.__class__ is not dict:
+                raise WireError.malformed("A line of the stream is no JSON object.", self.answer_to)
+            if "error" in event:
+                refuse_error(event, self.answer_to, line)
+            self._last = event
+            self._read_message(event, chunks)
+            if event.get("done") is True:
+                self._end(event, chunks)
+                break
+        return chunks
+
+    def _read_message(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        message = event.get("message")
+        if message.__class__ is not dict:
+            raise WireError.malformed("A line of the stream has no message.", self.answer_to)
+        text, thoughts, deltas = self._made.add(message, event.get("created_at"))
+        if text or thoughts:
+            chunks.append(CompletionChunk(text, thoughts, None, None, None, event))
+        if deltas:
+            chunks.extend(CompletionChunk("", "", delta, None, None, event) for delta in deltas)
+        if "logprobs" in event and isinstance(event["logprobs"], list):
+            self._logprobs += event["logprobs"]
+
+    def _end(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        self.ended = True
+        text, thoughts = self._made.end()
+        self._usage = read_usage(event)
+        self._reason = finish_reason(word(event.get("done_reason")), called=bool(self._made.calls))
+        chunks.append(CompletionChunk(text, thoughts, None, self._reason, self._usage if self._usage.reported else None, event))
+
+    def response(self) -> CompletionResponse:
+        rest = {"logprobs": self._logprobs} if self._logprobs else {}
+        return CompletionResponse(
+            message=self._made.message(),
+            finish_reason=self._reason,
+            raw_finish_reason=word(self._last.get("done_reason")) or None,
+            usage=self._usage,
+            model=word(self._last.get("model")) or self.asked,
+            request_id=request_id(self.answer_to.headers),
+            raw={**self._last, "message": self._made.raw(), **rest},
+        )
