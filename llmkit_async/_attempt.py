@@ -147,9 +147,14 @@ class Attempt(asyncio.Protocol):
         return inf
 
     def finish(self) -> None:
-        """Stop watching: the answer is whole. Where the server gave it without reading the request, nobody waits for it to read on."""
+        """
+        Stop watching: the answer is whole.
+
+        Nobody waits for a server that answers without reading the request to read on, nor for its goodbye where the connection is
+        closed, which in TLS may take for ever.
+        """
         held = self._held()
-        if held is not None and held.get_write_buffer_size():
+        if held is not None and (held.is_closing() or held.get_write_buffer_size()):
             held.abort()
         self._let_go()
 

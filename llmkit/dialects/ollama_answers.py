@@ -78,13 +78,14 @@ def read_usage(answer: Mapping[str, Any]) -> Usage:
 class MessageInMaking:
     """A message being put together, from the lines of a stream or from one that is whole."""
 
-    __slots__ = ("_contents", "_owner", "_rest", "_tags", "calls", "texts", "thoughts")
+    __slots__ = ("_contents", "_owner", "_rest", "_tags", "_thinking", "calls", "texts", "thoughts")
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
         # Without a parser of its own for a model, the server leaves its thoughts inside the text.
         self._tags: ThinkTags | None = ThinkTags()
-        self._contents: list[str] = []
+        self._contents: list[str] = []  # this and the thoughts as they came
+        self._thinking: list[str] = []
         self._rest: dict[str, Any] = {}
         self.texts: list[str] = []
         self.thoughts: list[str] = []
@@ -95,6 +96,8 @@ class MessageInMaking:
         text, thoughts = word(message.get("content")), word(message.get("thinking"))
         if text:
             self._contents.append(text)
+        if thoughts:
+            self._thinking.append(thoughts)
         if self._tags is not None and (text or thoughts):
             text, thoughts = self._without_tags(text, thoughts)
         if text:
@@ -104,11 +107,8 @@ class MessageInMaking:
         if len(message) < 3 and "tool_calls" not in message:
             return text, thoughts, []
         self._rest.update({key: value for key, value in message.items() if key not in ("content", "thinking", "tool_calls")})
-        return (
-            text,
-            thoughts,
-            [delta for call in objects(message.get("tool_calls")) if (delta := self._add_call(call, created)) is not None],
-        )
+        deltas = (self._add_call(call, created) for call in objects(message.get("tool_calls")))
+        return text, thoughts, [delta for delta in deltas if delta is not None]
 
     def _without_tags(self, text: str, thoughts: str) -> tuple[str, str]:
         assert self._tags is not None  # the caller looked
@@ -160,8 +160,8 @@ class MessageInMaking:
     def raw(self) -> dict[str, Any]:
         """Return the message in the shape that it has in a whole answer."""
         message: dict[str, Any] = {"role": "assistant", **self._rest, "content": "".join(self._contents)}
-        if self.thoughts and "<think>" not in message["content"]:
-            message["thinking"] = "".join(self.thoughts)
+        if self._thinking:
+            message["thinking"] = "".join(self._thinking)
         if self.calls:
             message["tool_calls"] = [call for _, call in self.calls]
         return message

@@ -31,7 +31,6 @@ _ROOT = "root"
 
 _KEPT = ("type", "items", "description", "enum", "anyOf", "properties", "required")
 _NOISE = frozenset({"title", "$schema", "$id", "$defs", "definitions", "$comment", "discriminator", "examples"})
-_DEEP = 8  # levels to which a schema that holds itself is written out
 
 
 def for_grammar(schema: Mapping[str, Any]) -> Schema:
@@ -40,10 +39,8 @@ def for_grammar(schema: Mapping[str, Any]) -> Schema:
     if not _refers_to_root(root):
         return root
     # A reference to the root must have a name.
-    definitions = {key: root.pop(key) for key in ("$defs", "definitions") if key in root}
-    named: Schema = {"$ref": f"#/$defs/{_ROOT}", **definitions}
-    named["$defs"] = {**definitions.get("$defs", {}), _ROOT: root}
-    return _with_named_root(named)
+    definitions: Schema = {**root.pop("definitions", {}), **root.pop("$defs", {}), _ROOT: root}
+    return _with_named_root({"$ref": f"#/$defs/{_ROOT}", "$defs": definitions})
 
 
 def _fit(schema: Schema) -> Schema:
@@ -74,37 +71,43 @@ def _refers_to_root(node: Any) -> bool:
 
 def _with_named_root(node: Schema) -> Schema:
     copy = mapped(_with_named_root, node)
-    if copy.get("$ref") == "#":
+    reference = copy.get("$ref")
+    if reference == "#":
         copy["$ref"] = f"#/$defs/{_ROOT}"
+    elif isinstance(reference, str) and reference.startswith("#/definitions/"):
+        copy["$ref"] = reference.replace("#/definitions/", "#/$defs/", 1)
     return copy
 
 
 def for_template(schema: Mapping[str, Any]) -> Schema:
     """Return *schema*, that of a tool's arguments, in the few words that reach the model."""
-    return _shown(schema, dict(schema), 0)
+    return _shown(schema, dict(schema), frozenset())
 
 
-def _shown(schema: Any, root: Schema, depth: int) -> Schema:
+def _shown(schema: Any, root: Schema, around: frozenset[str]) -> Schema:
+    """Return *schema*, which stands inside what the references *around* it name, with references written out."""
     if not isinstance(schema, Mapping):
         return {}  # true: anything
-    node = {**resolved(dict(schema), root), **{key: value for key, value in schema.items() if key != "$ref"}}
-    node.pop("$ref", None)
-    if depth > _DEEP:
-        kept = {key: node[key] for key in ("type", "description") if key in node}
-        return kept or {"type": "object"}
+    node = dict(schema)
+    reference = node.pop("$ref", None)
+    if isinstance(reference, str):
+        target = resolved({"$ref": reference}, root)
+        if reference in around:
+            # A schema that holds itself is written out once.
+            name = reference.rpartition("/")[2].lstrip("#") or "the whole"
+            return {"type": target.get("type", "object"), "description": _told(node, [f"of the same form as {name}"])}
+        node, around = {**target, **node}, around | {reference}
     node = _in_known_words(node, root)
     shown: Schema = {key: node[key] for key in _KEPT if key in node}
-    notes = [
-        f"{key}: {written(node[key], key)}" for key in node if key not in _KEPT and key not in _NOISE and _says_something(key, node[key])
-    ]
+    notes = [f"{key}: {written(value, key)}" for key, value in node.items() if _must_be_told(key, value)]
     if notes:
         shown["description"] = _told(node, notes)
     if isinstance(shown.get("properties"), Mapping):
-        shown["properties"] = {name: _shown(child, root, depth + 1) for name, child in shown["properties"].items()}
+        shown["properties"] = {name: _shown(child, root, around) for name, child in shown["properties"].items()}
     if "items" in shown:
-        shown["items"] = _shown(shown["items"], root, depth + 1)
+        shown["items"] = _shown(shown["items"], root, around)
     if isinstance(shown.get("anyOf"), list):
-        shown["anyOf"] = [_shown(child, root, depth + 1) for child in shown["anyOf"]]
+        shown["anyOf"] = [_shown(child, root, around) for child in shown["anyOf"]]
     return shown
 
 
@@ -123,9 +126,9 @@ def _in_known_words(node: Schema, root: Schema) -> Schema:
     return node
 
 
-def _says_something(key: str, value: Any) -> bool:
+def _must_be_told(key: str, value: Any) -> bool:
     # A closed object is what every reader takes an object for.
-    return not (key == "additionalProperties" and value in (False, True))
+    return key not in _KEPT and key not in _NOISE and not (key == "additionalProperties" and isinstance(value, bool))
 
 
 def _told(node: Mapping[str, Any], notes: list[str]) -> str:

@@ -68,9 +68,12 @@ class ChatLines:
             if self._last:
                 raise self._cut_off() from None
             raise WireError.malformed(f"The reply is no stream of JSON lines: {error}.", self.answer_to) from None
+        self._check_end()
+        return chunks
+
+    def _check_end(self) -> None:
         if not self.ended:
             raise self._cut_off()
-        return chunks
 
     def _cut_off(self) -> WireError:
         return WireError.truncated("The stream ended before the answer was complete: no line said that it is done.", self.answer_to)

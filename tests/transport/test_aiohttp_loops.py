@@ -19,6 +19,7 @@ import pytest
 
 from llmkit.transport.base import HttpRequest, Timeout, TransportError
 from llmkit.transport.settings import TransportSettings
+from llmkit_async import transport as module
 from llmkit_async.transport import AiohttpTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -168,6 +169,7 @@ def test_a_server_that_does_not_read_holds_no_socket(raw_server: Any, transport:
     def stall(peer: Any) -> None:
         peer.sock.recv(100)
         if how == "answered early":
+            peer.server.stopped.wait(0.05)
             peer.sock.sendall(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
         peer.server.stopped.wait(2)
 
@@ -176,8 +178,8 @@ def test_a_server_that_does_not_read_holds_no_socket(raw_server: Any, transport:
     async def work() -> list[socket.socket]:
         limit = Timeout(total=0.1 if how == "expired" else 5)
         call = asyncio.ensure_future(transport.send(request_to(server, b"x" * 12_000_000), timeout=limit))
-        await asyncio.sleep(0.05)
-        assert how == "answered early" or open_sockets_to(server)
+        await asyncio.sleep(0.03)
+        assert open_sockets_to(server)
         if how == "cancelled":
             call.cancel()
         await asyncio.gather(call, return_exceptions=True)
@@ -185,6 +187,32 @@ def test_a_server_that_does_not_read_holds_no_socket(raw_server: Any, transport:
         return open_sockets_to(server)
 
     assert [] == asyncio.run(work())
+
+
+@pytest.mark.parametrize("how", ["closed by the server", "idle for too long"])
+def test_a_server_that_says_no_goodbye_holds_no_socket(
+    raw_server: Any, server_tls: Any, ca_file: str, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """To close TLS politely means to wait for the peer's last word: not when an answer is whole, and not at the end of the loop."""
+    monkeypatch.setattr(module, "IDLE_LIMIT", 0.01)
+
+    def stall(peer: Any) -> None:
+        peer.read_request()
+        peer.sock.sendall(OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) if how == "closed by the server" else OK)
+        peer.server.stopped.wait(2)
+
+    server = raw_server([stall], tls=server_tls)
+    transport = AiohttpTransport(TransportSettings(trust_env=False, verify=ca_file))
+
+    async def work() -> int:
+        await ask(transport, server)
+        await asyncio.sleep(0.03)
+        return len(open_sockets_to(server))
+
+    at_once = asyncio.run(work())
+
+    assert at_once == (1 if how == "idle for too long" else 0)
+    assert [] == open_sockets_to(server)
 
 
 def test_a_stream_may_outlive_its_loop(raw_server: Any, transport: AiohttpTransport) -> None:

@@ -84,6 +84,13 @@ def test_a_trusted_authority_is_enough(raw_server: Any, server_tls: ssl.SSLConte
     assert b"ok" == send(f"https://localhost:{server.port}/", verify=ca_file).body
 
 
+def test_a_body_may_end_with_a_tls_connection(raw_server: Any, server_tls: ssl.SSLContext, ca_file: str) -> None:
+    """A body without a length, over TLS."""
+    server = raw_server([[b"HTTP/1.1 200 OK\r\n\r\nab", 0.01, b"cd"]], tls=server_tls)
+
+    assert b"abcd" == send(f"{server.url}/", verify=ca_file).body
+
+
 def test_an_unknown_authority_is_refused_for_good(raw_server: Any, server_tls: ssl.SSLContext) -> None:
     """Nobody vouches for it: fatal, and no byte of the request is sent."""
     server = raw_server([[OK]], tls=server_tls)
