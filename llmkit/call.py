@@ -80,12 +80,12 @@ class Call(Generic[Answer]):
     chance: Callable[[], float] = random.random
     started: float = field(init=False)
     attempts: list[Attempt] = field(factory=list, init=False)
-    refused_keys: set[str] = field(factory=set, init=False)
-    credentials: set[str] = field(factory=set, init=False, repr=False)  # sent by an ``auth=`` of the user's
+    refused_keys: frozenset[str] = field(default=frozenset(), init=False)
+    credentials: frozenset[str] = field(default=frozenset(), init=False)  # sent by an ``auth=`` of the user's
     _http: HttpRequest | None = field(default=None, init=False)
     _left_out: frozenset[str] = field(default=frozenset(), init=False)  # of the request, since the server was found not to take it
     _failures: int = field(default=0, init=False)  # that count against max_retries
-    _once: set[str] = field(factory=set, init=False)  # what has had its one second chance
+    _once: frozenset[str] = field(default=frozenset(), init=False)  # what has had its one second chance
     _spent: int | None = field(default=None, init=False)  # of the retry quota, by the last retry
     _last: LLMKitError | None = field(default=None, init=False)
     wait: float = field(default=0.0, init=False)  # before the next attempt, and why
@@ -164,7 +164,7 @@ class Call(Generic[Answer]):
         """Whether *what* happens for the first time in this call; it then has had its one second chance."""
         if what in self._once:
             return False
-        self._once.add(what)
+        self._once |= {what}
         return True
 
     def concession(self, fault: Fault) -> str | None:
@@ -178,7 +178,7 @@ class Call(Generic[Answer]):
     def judge(self, failure: Failure) -> Exception:
         """Return what is to be raised after *failure*: ``Again``, or the error that ends the call."""
         if failure.concession is not None:
-            self.endpoint.refused.add(failure.concession)
+            self.endpoint.refuses(failure.concession)
             self._http = None
             return self._again(0.0, f"the server does not take {failure.concession}")
         if failure.stale:
@@ -209,6 +209,8 @@ class Call(Generic[Answer]):
         if self._failures > policy.max_retries:
             return None
         wait = policy.wait(self._failures, error.retry_after, self.chance)
+        if self.deadline is not None and not self.deadline.allows(wait):
+            wait = error.retry_after or wait  # without the jitter that was added to it
         if (error.retry_after or 0.0) > policy.retry_after_cap or not (self.deadline is None or self.deadline.allows(wait)):
             return None
         if self.endpoint.breaker is not None and not self.endpoint.breaker.allows():

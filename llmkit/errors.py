@@ -107,7 +107,7 @@ KINDS: Mapping[str, Kind] = {
     "malformed": Kind(_C.INTERNAL_ERROR, True, "The answer was not what this API promises; check base_url, and see error.body."),
     "response_too_large": Kind(_C.VALIDATION_ERROR, False, "Ask for a shorter answer."),
     "rate_limit": Kind(_C.RATE_LIMIT_ERROR, True, "Wait for error.retry_after seconds, add keys, or send less."),
-    "quota": Kind(_C.RATE_LIMIT_ERROR, False, "The account is out of credit or over its limit: see its billing page; waiting does not help."),
+    "quota": Kind(_C.RATE_LIMIT_ERROR, False, "The account is out of credit or over its limit: see its billing page; waiting is no help."),
     "auth": Kind(_C.AUTHENTICATION_ERROR, False, "Check the key: that it is whole, not revoked, and meant for this host."),
     "permission": Kind(_C.PERMISSION_ERROR, False, "Ask for access to this model, or use another key, region or model."),
     "not_found": Kind(_C.NOT_FOUND_ERROR, False, "Check the model's name and base_url; client.models() lists what this key can use."),
@@ -126,7 +126,7 @@ KINDS: Mapping[str, Kind] = {
     "unsupported": Kind(_C.VALIDATION_ERROR, False, ""),
     "budget": Kind(_C.VALIDATION_ERROR, False, "Raise the budget or wait for a new one."),
     "structured_output": Kind(_C.VALIDATION_ERROR, True, "error.text holds what the model wrote."),
-    "tool": Kind(_C.INTERNAL_ERROR, False, ""),
+    "tool": Kind(_C.INTERNAL_ERROR, False, "error.original_error is what the tool raised; error.arguments what it was called with."),
     "tool_loop": Kind(_C.INTERNAL_ERROR, False, "Raise max_steps, or tell the model when to stop."),
     "unknown": Kind(_C.UNKNOWN_ERROR, False, ""),
 }
@@ -216,6 +216,8 @@ class LLMKitError(Exception):
             "endpoint": self.endpoint,
             "retry_after": self.retry_after,
             "maybe_billed": self.maybe_billed,
+            "circuit_open": self.circuit_open,
+            "retry_quota_exhausted": self.retry_quota_exhausted,
             "attempts": [attempt.to_dict() for attempt in self.attempts],
         }
 
@@ -245,6 +247,9 @@ class UnsupportedParameterError(LLMKitError, ValueError):
         super().__init__(message, **facts)
         self.parameter = parameter
         self.provider = provider
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "parameter": self.parameter, "provider": self.provider}
 
 
 class BudgetExceededError(LLMKitError):
@@ -283,11 +288,12 @@ class NoAvailableKeyError(LLMKitError):
 
     default_kind = "no_key"
 
-    def __init__(
-        self, message: str = "", reasons: Mapping[str, str] | None = None, retry_after: float | None = None, **facts: Any
-    ) -> None:
+    def __init__(self, message: str = "", reasons: Mapping[str, str] | None = None, retry_after: float | None = None, **facts: Any) -> None:
         super().__init__(message, retry_after=retry_after, **facts)
         self.reasons = dict(reasons or {})
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "reasons": dict(self.reasons)}
 
 
 class AllProvidersFailedError(LLMKitError):
@@ -296,6 +302,9 @@ class AllProvidersFailedError(LLMKitError):
     def __init__(self, message: str = "", errors: Sequence[LLMKitError] = (), **facts: Any) -> None:
         super().__init__(message, **facts)
         self.errors = tuple(errors)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "errors": [error.to_dict() for error in self.errors]}
 
 
 class StructuredOutputError(LLMKitError):

@@ -86,6 +86,7 @@ class Exchange(Generic[Answer]):
     _lease: Lease | None = field(default=None, init=False)
     _response: HttpResponse | None = field(default=None, init=False)
     _decoder: StreamDecoder | None = field(default=None, init=False)
+    _held: WireError | None = field(default=None, init=False)  # until the chunks before it are given out
     _settled: bool = field(default=False, init=False)
     _started: float = field(default=0.0, init=False)
     _at: float = field(default=0.0, init=False)
@@ -117,7 +118,7 @@ class Exchange(Generic[Answer]):
             raise
         if credential:
             if self._lease is None:
-                call.credentials.update(value.rpartition(" ")[2] for value in credential.values())
+                call.credentials |= {value.rpartition(" ")[2] for value in credential.values()}
             headers = self.http.headers.copy()
             headers.update(credential)
             self.http = HttpRequest(method=self.http.method, url=self.http.url, headers=headers, body=self.http.body)
@@ -154,7 +155,8 @@ class Exchange(Generic[Answer]):
         else:
             # A transport that does not stream has read the body already.
             self.ready.extend(self.take(response.body))
-            self.ready.extend(self.take(None))
+            if self._held is None:
+                self.ready.extend(self.take(None))
 
     def take(self, data: bytes | None) -> list[CompletionChunk]:
         """Return the chunks that *data* brings; None says that no more bytes come."""
@@ -162,7 +164,13 @@ class Exchange(Generic[Answer]):
         assert decoder is not None  # opened first
         if self.ended:
             return []
-        chunks = decoder.finish() if data is None else decoder.feed(data)
+        try:
+            chunks = decoder.finish() if data is None else decoder.feed(data)
+        except WireError as error:
+            if not error.chunks:
+                raise
+            # What came before the error in the same bytes is the consumer's first.
+            chunks, self._held = error.chunks, error
         for chunk in chunks:
             if chunk.text or chunk.thinking or chunk.tool_call is not None:
                 self.begun = True
@@ -171,13 +179,20 @@ class Exchange(Generic[Answer]):
         else:
             # Pings and empty events are bytes, but no sign that the answer goes on.
             self._silence += self.call.clock() - self._asked
-        if data is None or decoder.ended:
+        if self._held is None and (data is None or decoder.ended):
             self.ended = True
             self._succeed(decoder.response())  # type: ignore[arg-type]  # a streaming job's answer is a CompletionResponse
         return chunks
 
     def patience(self) -> float:
-        """Return for how many seconds the next bytes may be waited for. Time that the consumer takes counts for nothing."""
+        """
+        Return for how many seconds the next bytes may be waited for. Time that the consumer takes counts for nothing.
+
+        Raises:
+            WireError: If the last bytes had an error behind what they brought.
+        """
+        if self._held is not None:
+            raise self._held
         call = self.call
         self._asked = call.clock()
         left = call.idle_timeout - self._silence
@@ -277,7 +292,7 @@ class Exchange(Generic[Answer]):
             if failure.hint is not None or not lone:
                 lease.cool(failure.hint)
             return
-        self.call.refused_keys.add(lease.label)
+        self.call.refused_keys |= {lease.label}
         if lone:
             return
         if action == "eject_model":

@@ -8,6 +8,7 @@ hedging belong here too: a call will then have more than one endpoint to go to.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -59,19 +60,26 @@ class Endpoint:
     reasons: tuple[str, ...]
     facts: ModelFacts
     parameters: frozenset[str]  # that its wire can say and its model does not refuse
-    refused: set[str] = field(factory=set)  # what the server was found not to take
+    place: Place = field(init=False)
+    _headers: Headers = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.place = Place(base_url=self.base_url, options=self.options)
+        self._headers = Headers({"User-Agent": USER_AGENT, **self.default_headers})
 
     @property
     def label(self) -> str:
         return f"{self.provider.name}/{self.model}"
 
-    @property
-    def place(self) -> Place:
-        return Place(base_url=self.base_url, options=self.options, refused=frozenset(self.refused))
+    def refuses(self, what: str) -> None:
+        """Take note that the server was found not to take *what*."""
+        self.place = evolve(self.place, refused=self.place.refused | {what})
 
     def finish_headers(self, http: HttpRequest) -> None:
         """Lay the client's own headers under those of the request."""
-        http.headers = Headers({"User-Agent": USER_AGENT, **self.default_headers, **http.headers})
+        headers = self._headers.copy()
+        headers.update(http.headers)
+        http.headers = headers
 
     def secrets(self) -> tuple[str, ...]:
         """Return what no text may show."""
@@ -266,7 +274,11 @@ class Router:
         deadline: float | None,
         parameters: Mapping[str, Any],
     ) -> Call[CompletionResponse]:
-        """Return the call that completes *messages*; everything wrong with it is refused here, before a byte is sent."""
+        """
+        Return the call that completes *messages*; everything wrong with it is refused here, before a byte is sent.
+
+        *parameters* holds those that were said, none of them None.
+        """
         endpoint = self.endpoint(model)
         request, _ = self._request(endpoint, messages, stream=stream, parameters=parameters)
         dialect = endpoint.dialect
@@ -308,7 +320,8 @@ class Router:
         from llmkit.models.info import Explanation
 
         endpoint = self.endpoint(model)
-        request, dropped = self._request(endpoint, messages, stream=stream, parameters=parameters)
+        said = {name: value for name, value in parameters.items() if value is not None}
+        request, dropped = self._request(endpoint, messages, stream=stream, parameters=said)
         http = endpoint.dialect.encode(request, endpoint.place)
         endpoint.finish_headers(http)
         shown = {name: value if name.lower() in _SHOWN else "***" for name, value in http.headers.items()}
@@ -348,7 +361,7 @@ class Router:
     def _request(
         self, endpoint: Endpoint, messages: Any, *, stream: bool, parameters: Mapping[str, Any]
     ) -> tuple[CompletionRequest, list[str]]:
-        said = {**self.settings.defaults, **{name: value for name, value in parameters.items() if value is not None}}
+        said = {**self.settings.defaults, **parameters} if self.settings.defaults else parameters
         request = make_request(messages, model=endpoint.model, stream=stream, facts=endpoint.facts, **said)
         beyond = said.keys() - endpoint.parameters - {"system"}
         unknown = sorted(name for name in beyond if getattr(request, name) not in (None, ()))
@@ -371,7 +384,7 @@ class Router:
         settings = self.settings
         ambient = current_deadline()
         seconds = settings.deadline if deadline is None else check_seconds("deadline", deadline)
-        own = Deadline.after(seconds) if seconds is not None else None
+        own = Deadline(at=time.monotonic() + seconds) if seconds is not None else None
         return Call(
             job=job,
             endpoint=endpoint,

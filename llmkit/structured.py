@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, get_origin
 
 from attrs import field, frozen
 
 from llmkit.errors import ConfigurationError, StructuredOutputError
-from llmkit.schema import Schema, copied, drop_nulls, is_object, is_pydantic, is_record, mapped, rooted, schema_of
+from llmkit.schema.annotations import is_hashable, is_pydantic, is_record
+from llmkit.schema.describing import schema_of
+from llmkit.schema.mismatch import Mismatch
+from llmkit.schema.nodes import Schema, copied, is_object, mapped, rooted
+from llmkit.schema.strict import drop_nulls
 from llmkit.tools import checked_name
 
 __all__ = ["ResponseFormat", "as_response_format", "parse"]
@@ -63,8 +67,10 @@ def as_response_format(value: Any) -> ResponseFormat | None:
         return ResponseFormat(kind="json")
     if isinstance(value, Mapping):
         return _format_of_dict(value)
+    if not is_hashable(value):
+        return _format_of_type.__wrapped__(value, "")
     # Equal unions may differ in the order of their members, which decides what fits first: hence the text in the key.
-    return _format_of_type(value, repr(value)) if isinstance(value, Hashable) else _format_of_type.__wrapped__(value, "")
+    return _format_of_type(value, repr(value))
 
 
 def _format_of_dict(value: Mapping[str, Any]) -> ResponseFormat | None:
@@ -116,9 +122,9 @@ def _wrapped(schema: Schema) -> tuple[Schema, bool]:
     if is_object(rooted(schema)):
         return schema, False
     shared = {key: value for key, value in schema.items() if key in ("$defs", "definitions", "$schema")}
-    inner = _moved({key: value for key, value in schema.items() if key not in shared})
-    shared = {key: {name: _moved(node) for name, node in value.items()} if key != "$schema" else value for key, value in shared.items()}
-    return {"type": "object", "properties": {"value": inner}, "required": ["value"], "additionalProperties": False, **shared}, True
+    inner = {key: value for key, value in schema.items() if key not in shared}
+    root = {"type": "object", "properties": {"value": _moved(inner)}, "required": ["value"], "additionalProperties": False}
+    return {**root, **mapped(_moved, shared)}, True
 
 
 def _moved(node: Schema) -> Schema:
@@ -147,28 +153,30 @@ def parse(shape: ResponseFormat, text: str) -> Any:
         raise StructuredOutputError(msg, text=text, original_error=exc) from exc
     if shape.schema is None:
         return answer
-    given = drop_nulls(_unwrapped(shape, answer, text), shape.schema)
-    value = given["value"] if shape.wrapped else given
-    return value if shape.type is None else _structured(shape, value, text, answer)
-
-
-def _structured(shape: ResponseFormat, value: Any, text: str, answer: Any) -> Any:
-    from llmkit.structuring import Mismatch, structure  # loads cattrs
-
     try:
-        return structure(value, shape.type)
+        return _fitted(shape, answer, shape.schema)
     except (Mismatch, RecursionError) as exc:
         msg = f"The answer does not fit {shape.name}: {exc}"
         raise StructuredOutputError(msg, text=text, parsed=answer, original_error=exc) from exc
 
 
-def _unwrapped(shape: ResponseFormat, answer: Any, text: str) -> Any:
+def _fitted(shape: ResponseFormat, answer: Any, schema: Schema) -> Any:
+    value = drop_nulls(_unwrapped(shape, answer), schema)
+    if shape.wrapped:
+        value = value["value"]
+    if shape.type is None:
+        return value
+    from llmkit.schema.structuring import structure  # loads cattrs
+
+    return structure(value, shape.type)
+
+
+def _unwrapped(shape: ResponseFormat, answer: Any) -> Any:
     """Return *answer* as the schema has it: a wrapped shape under ``value``, even if the model did not put it there."""
     if not shape.wrapped or (isinstance(answer, dict) and "value" in answer):
         return answer
     if shape.type is None:
-        msg = 'The answer does not fit the schema: expected an object with the key "value"'
-        raise StructuredOutputError(msg, text=text, parsed=answer)
+        raise Mismatch(("$", 'expected an object with the key "value"'))
     return {"value": answer}  # whether it fits the type is seen when it is structured
 
 

@@ -13,26 +13,20 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter
-from types import FunctionType
+from types import SimpleNamespace
 from typing import Any, Optional, TypeVar, overload
 from weakref import WeakKeyDictionary
 
-from attrs import NOTHING, field, frozen
+from attrs import field, frozen
 
 from llmkit.errors import ConfigurationError, ToolExecutionError
-from llmkit.schema import (
-    Field,
-    Schema,
-    Writer,
-    accepts_null,
-    copied,
-    described,
-    drop_nulls,
-    is_object,
-    parse_docstring,
-    resolved_hints,
-    rooted,
-)
+from llmkit.schema.annotations import described, resolved_hints
+from llmkit.schema.describing import Writer
+from llmkit.schema.docstrings import parse_docstring
+from llmkit.schema.fields import Field
+from llmkit.schema.mismatch import Mismatch
+from llmkit.schema.nodes import Schema, accepts_null, copied, is_object, rooted
+from llmkit.schema.strict import drop_nulls
 
 __all__ = ["Tool", "as_tool", "as_tools", "tool"]
 
@@ -86,33 +80,36 @@ class Tool:
         if not isinstance(arguments, Mapping):
             msg = f"The arguments of tool {self.name} must be an object, not {type(arguments).__name__}."
             raise ToolExecutionError(msg, tool=self.name, arguments=arguments)
-        given: dict[str, Any] = drop_nulls(dict(arguments), self.parameters)
-        if self.function is None:
-            return given
-        from llmkit.structuring import Mismatch, structure_fields  # loads cattrs
-
         try:
-            return structure_fields(given, signature_of(self.function).fields)
-        except Mismatch as exc:
+            return self._bound(dict(arguments))
+        except (Mismatch, RecursionError) as exc:
             msg = f"The arguments of tool {self.name} do not fit: {exc}"
             raise ToolExecutionError(msg, tool=self.name, arguments=dict(arguments), original_error=exc) from exc
 
+    def _bound(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        given: dict[str, Any] = drop_nulls(arguments, self.parameters)
+        if self.function is None:
+            return given
+        from llmkit.schema.structuring import structure_fields  # loads cattrs
+
+        return structure_fields(given, _signature_of(self.function).fields)
+
 
 @frozen(kw_only=True)
-class Signature:
-    """What a model needs to know of a function."""
+class _Signature:
+    """A function as a model sees it, and the types that its arguments are read as."""
 
     description: str
     parameters: Schema
     fields: tuple[Field, ...]
 
 
-# Weak, so that functions made for one call go when it ends. A method's function has two signatures: with self and without.
-_PLAIN: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
-_BOUND: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
+# Weak, so that functions made for one call go when it ends. Two, since a method's function has a signature with self, and one without.
+_PLAIN: WeakKeyDictionary[Any, _Signature] = WeakKeyDictionary()
+_BOUND: WeakKeyDictionary[Any, _Signature] = WeakKeyDictionary()
 
 
-def signature_of(function: Callable[..., Any]) -> Signature:
+def _signature_of(function: Callable[..., Any]) -> _Signature:
     """
     Return the signature of a function or bound method; it is read once.
 
@@ -127,7 +124,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     return known
 
 
-def _read_signature(function: Callable[..., Any]) -> Signature:
+def _read_signature(function: Callable[..., Any]) -> _Signature:
     title = getattr(function, "__qualname__", repr(function))
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -141,19 +138,16 @@ def _read_signature(function: Callable[..., Any]) -> Signature:
         raise ConfigurationError(msg)
     writer = Writer()
     fields = tuple(_as_field(one, hints.get(one.name, Any), told.get(one.name, ""), title) for one in parameters)
-    return Signature(description=prose, parameters=writer.finished(writer.write_fields(fields, title)), fields=fields)
+    return _Signature(description=prose, parameters=writer.finished(writer.write_fields(fields, title)), fields=fields)
 
 
 def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the annotations of the parameters only: what a function returns need not be importable at run time."""
     plain = inspect.unwrap(getattr(function, "__func__", function))
-    if not isinstance(plain, FunctionType):
-        return {}
-    # A copy without defaults, too: Python 3.10 would read a default of None into the annotation.
-    copy = FunctionType(plain.__code__, plain.__globals__, plain.__name__, None, plain.__closure__)
-    copy.__qualname__ = plain.__qualname__
-    copy.__annotations__ = {name: hint for name, hint in plain.__annotations__.items() if name != "return"}
-    return resolved_hints(copy)
+    hints = {name: hint for name, hint in getattr(plain, "__annotations__", {}).items() if name != "return"}
+    # A stand-in for the function. It has no defaults, either: Python 3.10 would read one of None into the annotation.
+    names = {name: getattr(plain, name) for name in ("__globals__", "__qualname__", "__type_params__") if hasattr(plain, name)}
+    return resolved_hints(SimpleNamespace(__annotations__=hints, **names))
 
 
 def _as_field(parameter: Parameter, hint: Any, told: str, title: str) -> Field:
@@ -163,11 +157,15 @@ def _as_field(parameter: Parameter, hint: Any, told: str, title: str) -> Field:
     if parameter.kind is Parameter.POSITIONAL_ONLY:
         msg = f"{title} cannot be a tool: its parameter {parameter.name} is positional-only, and models call by name."
         raise ConfigurationError(msg)
-    required = parameter.default is Parameter.empty
     if parameter.default is None and not accepts_null(Writer().write(hint, f"{title}.{parameter.name}")):
         hint = Optional[hint]  # noqa: UP045 - not every annotation knows |; ``x: int = None`` means what it meant before PEP 484 forbade it
-    default = NOTHING if required else parameter.default
-    return Field(name=parameter.name, type=hint, required=required, default=default, description=described(hint) or told)
+    return Field(
+        name=parameter.name,
+        type=hint,
+        required=parameter.default is Parameter.empty,
+        default=parameter.default,
+        description=described(hint) or told,
+    )
 
 
 @overload
@@ -192,13 +190,13 @@ def tool(
         ConfigurationError: If a model could not call it.
     """
 
-    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        if not inspect.isfunction(function):
-            msg = f"@tool decorates functions, not {function!r}; below @staticmethod and @classmethod, not above."
+    def mark(marked: Callable[..., Any]) -> Callable[..., Any]:
+        if not inspect.isfunction(marked):
+            msg = f"@tool decorates functions, not {marked!r}; below @staticmethod and @classmethod, not above."
             raise ConfigurationError(msg)
-        checked_name(name or function.__name__)
-        setattr(function, _MARK, {"name": name, "description": description, "strict": strict})
-        return function
+        checked_name(name or marked.__name__)
+        setattr(marked, _MARK, {"name": name, "description": description, "strict": strict})
+        return marked
 
     return mark if function is None else mark(function)
 
@@ -218,7 +216,7 @@ def as_tool(value: object) -> Tool:
         msg = f"{value!r} is no tool: give a function, a Tool or a dict with type 'function'."
         raise ConfigurationError(msg)
     marks: Mapping[str, Any] = getattr(value, _MARK, {})
-    signature = signature_of(value)
+    signature = _signature_of(value)
     return Tool(
         name=marks.get("name") or value.__name__,
         description=signature.description if marks.get("description") is None else marks["description"],

@@ -19,7 +19,7 @@ from llmkit.transport.base import Timeout, TransportError
 if TYPE_CHECKING:
     import io
 
-__all__ = ["Attempt", "Limit", "Watch"]
+__all__ = ["Attempt", "Limit", "Watch", "protocol_of"]
 
 STEP = 0.005  # seconds between two looks at the attempts, at least
 
@@ -38,6 +38,14 @@ class Content(Protocol):
     def exception(self) -> BaseException | None: ...
 
     def set_exception(self, exc: BaseException) -> None: ...
+
+
+def protocol_of(transport: asyncio.Transport) -> asyncio.BaseProtocol | None:
+    """Return the protocol of *transport*, or None when it has ended: where asyncio's TLS says so with an AttributeError."""
+    try:
+        return transport.get_protocol()
+    except AttributeError:
+        return None
 
 
 class Watch:
@@ -168,7 +176,7 @@ class Attempt(asyncio.Protocol):
     def _held(self) -> asyncio.Transport | None:
         """Return the transport while it is this attempt's. When the answer was whole it may serve another by now."""
         transport = self.transport
-        if transport is None or self._is_gone or self.loop.is_closed() or transport.get_protocol() is not self:
+        if transport is None or self._is_gone or self.loop.is_closed() or protocol_of(transport) is not self:
             return None
         return transport
 

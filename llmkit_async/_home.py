@@ -16,7 +16,7 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from llmkit_async._attempt import Watch
+from llmkit_async._attempt import Watch, protocol_of
 
 if TYPE_CHECKING:
     import socket
@@ -47,7 +47,7 @@ class Connections:
 
     def alive(self) -> list[asyncio.Transport]:
         """Return those that can be aborted: asyncio trips over some that have ended (measured with Python 3.11)."""
-        return [transport for transport in self.transports if transport.get_protocol() is not None]
+        return [transport for transport in self.transports if protocol_of(transport) is not None]
 
 
 class Home(Generic[S]):
@@ -59,13 +59,17 @@ class Home(Generic[S]):
         self.session = session
         self.in_flight = 0
         self._connections = connections
+        self._homes: Homes[S] = {}
         self._guard: AsyncGenerator[None, None] | None = None
+        self._guard_is_over = False
         self._is_ending = False
         self._ending: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def settle(self, homes: Homes[S]) -> None:
         """Have the session closed with the loop, and taken out of *homes*. Called once, in the loop; does not suspend."""
-        self._guard = self._until_the_end(homes)
+        self._homes = homes
+        self._guard = self._until_the_end()
         _open[id(self)] = self
         await self._guard.__anext__()
 
@@ -73,7 +77,9 @@ class Home(Generic[S]):
         """Close the session, now or when the last call in flight has ended."""
         if self.in_flight:
             self._is_ending = True
-        elif self._guard is not None:
+            return
+        await self._end()
+        if self._guard is not None and not self._guard_is_over:
             await self._guard.aclose()
 
     def leave(self) -> None:
@@ -98,17 +104,27 @@ class Home(Generic[S]):
         # Whatever is finalised would want to take its sockets out of the selector, which is the parent's as well.
         _forsaken.append(self)
 
-    async def _until_the_end(self, homes: Homes[S]) -> AsyncGenerator[None, None]:
+    async def _until_the_end(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            _open.pop(id(self), None)
-            homes.pop(self.loop, None)
-            await self.session.close()
-            # What was closed politely may still wait for the peer.
-            for transport in self._connections.alive():
-                transport.abort()
-            await asyncio.sleep(0)
+            self._guard_is_over = True
+            await self._end()
+
+    async def _end(self) -> None:
+        """Close the session, once: ``close`` and the end of the loop may come at the same time, and then wait for the same work."""
+        if self._closing is None:
+            self._closing = self.loop.create_task(self._close_session())
+        await asyncio.wait({self._closing})
+
+    async def _close_session(self) -> None:
+        _open.pop(id(self), None)
+        self._homes.pop(self.loop, None)
+        await self.session.close()
+        # What was closed politely may still wait for the peer.
+        for transport in self._connections.alive():
+            transport.abort()
+        await asyncio.sleep(0)
 
     def _close_soon(self) -> None:
         self._ending = self.loop.create_task(self.close())

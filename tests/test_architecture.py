@@ -19,13 +19,13 @@ HOMES = {
     "urllib3": {"llmkit/transport/requests.py"},
     "aiohttp": {"llmkit_async"},
     "backoff": {"llmkit/resilience/backing.py"},
-    "cattrs": {"llmkit/models/converter.py", "llmkit/structuring.py"},
+    "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
 }
 
 # Rooms from the ground up: a room may import those before it, and itself.
 FLOORS = [
     {"_fork", "secrets", "errors"},
-    {"schema", "tools", "structured", "structuring"},
+    {"schema", "tools", "structured"},
     {"transport"},
     {"models", "address"},
     {"dialects", "resilience", "auth", "catalogue"},

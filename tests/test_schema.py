@@ -24,7 +24,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from llmkit.errors import ConfigurationError
-from llmkit.schema import copied, drop_nulls, is_strict_able, parse_docstring, schema_of, strict_schema
+from llmkit.schema import drop_nulls, is_strict_able, schema_of, strict_schema
+from llmkit.schema.docstrings import parse_docstring
+from llmkit.schema.nodes import copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -321,7 +323,7 @@ def test_an_alias_is_what_it_stands_for() -> None:
 def test_an_alias_may_contain_itself() -> None:
     """A recursive alias becomes a definition."""
     names: dict[str, Any] = {}
-    exec("type Tree = list[Tree] | int", names)  # noqa: S102 - older Pythons could not read it in this file
+    exec("type Tree = list[Tree] | int", names)
 
     schema = schema_of(names["Tree"])
 

@@ -19,6 +19,7 @@ __all__ = ["facts_of", "register_facts"]
 FAMILIES: tuple[tuple[str, str], ...] = (
     ("claude", "llmkit.catalogue.claude"),
     ("gemini", "llmkit.catalogue.gemini"),
+    ("gpt-oss", "llmkit.catalogue.gpt_oss"),
 )
 
 _registered: list[tuple[re.Pattern[str], ModelFacts]] = []

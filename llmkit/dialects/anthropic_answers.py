@@ -12,18 +12,14 @@ Source: Anthropic API reference, "Create a Message", "Errors" and "List Models",
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import evolve
-
-from llmkit.dialects import openai_faults
 from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.framing import FramingError, loads
-from llmkit.dialects.openai_faults import at, count, is_text, label, load_json, word
+from llmkit.dialects.wire_json import at, beginning, count, label, made_up_id, object_in, word
 from llmkit.models.content import Message, Native, Part, Text, Thinking, ToolCall
 from llmkit.models.fault import Fault
 from llmkit.models.info import ModelInfo
@@ -31,7 +27,18 @@ from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.transport.base import HttpResponse
 
-__all__ = ["decode", "decode_models", "finish_reason", "is_stream", "read_answer", "read_fault", "read_usage", "refuse_errors"]
+__all__ = [
+    "decode",
+    "decode_models",
+    "finish_reason",
+    "is_stream",
+    "read_answer",
+    "read_arguments",
+    "read_fault",
+    "read_usage",
+    "refuse_errors",
+    "written",
+]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "end_turn": FinishReason.STOP,
@@ -52,20 +59,35 @@ _OF_A_THOUGHT = frozenset({"type", "thinking", "signature"})
 
 def read_fault(response: HttpResponse) -> Fault:
     """Return what a bad reply says. Its body may be of any shape, or no JSON at all."""
-    return _coded(openai_faults.read_fault(response))
-
-
-def refuse_errors(answer: Mapping[str, Any], response: HttpResponse, text: str | None = None, event_type: str = "") -> None:
-    """Raise ``WireError`` if a good reply, or an event of a stream, is an error in truth."""
     try:
-        openai_faults.refuse_errors(answer, response, text, event_type)
-    except WireError as error:
-        raise WireError(_coded(error.fault)) from None
+        body = loads(response.body)
+    except FramingError:
+        body = None
+    return _fault(body, response, response.body.decode("utf-8", "replace"))
 
 
-def _coded(fault: Fault) -> Fault:
-    code = label(at(fault.error.get("details"), "error_code"))
-    return fault if code is None else evolve(fault, code=code)
+def refuse_errors(answer: Mapping[str, Any], response: HttpResponse, text: str | None = None) -> None:
+    """Raise ``WireError`` if a good reply, or an event of a stream read from *text*, is an error in truth."""
+    if answer.get("type") == "error" or answer.get("error"):
+        raise WireError(_fault(answer, response, response.body.decode("utf-8", "replace") if text is None else text))
+
+
+def _fault(body: Any, response: HttpResponse, text: str) -> Fault:
+    # Hosts of this wire answer in forms of their own when the model was never reached: a list of one error, or an error alone.
+    if isinstance(body, list) and body:
+        body = body[0]
+    inner = at(body, "error")
+    error = inner if isinstance(inner, dict) else body if isinstance(body, dict) else {}
+    return Fault(
+        status=response.status,
+        message=word(error.get("message")) or word(inner) or beginning(text),
+        code=label(at(error.get("details"), "error_code")) or label(error.get("code")),
+        type=label(error.get("type")) or label(error.get("status")),
+        request_id=request_id(response.headers) or label(at(body, "request_id")),
+        headers=response.headers,
+        error=error,
+        body=text,
+    )
 
 
 # -- answers
@@ -78,31 +100,31 @@ def is_stream(response: HttpResponse) -> bool:
 
 def decode(owner: str, response: HttpResponse, asked: str) -> CompletionResponse:
     """Return the answer in a good reply; *asked* is the model, for a server that does not say which it was."""
-    answer = load_json(response.body, response)
+    answer = object_in(response)
     refuse_errors(answer, response)
     return read_answer(owner, answer, response, asked)
 
 
 def read_answer(
-    owner: str, answer: Mapping[str, Any], response: HttpResponse, asked: str, written: Mapping[int, str] | None = None
+    owner: str, answer: Mapping[str, Any], response: HttpResponse, asked: str, texts: Mapping[int, str] | None = None
 ) -> CompletionResponse:
     """
     Return the answer that the wire's message *answer* is.
 
     Args:
         owner: Whose thoughts and native blocks these are.
-        written: The arguments of calls as the model wrote them, by the index of their blocks, where that is known.
+        texts: The arguments of calls as the model wrote them, by the index of their blocks, where that is known.
     """
     blocks = answer.get("content")
     if not isinstance(blocks, list):
         raise WireError.malformed("The reply has no content.", response)
     answer_id = label(answer.get("id"))
-    parts = _read_parts(owner, blocks, response, answer_id, written or {})
+    parts = _read_parts(owner, blocks, response, answer_id, texts or {})
     raw_reason = answer.get("stop_reason")
     return CompletionResponse(
         message=Message("assistant", parts),
         finish_reason=finish_reason(raw_reason, called=any(isinstance(part, ToolCall) for part in parts)),
-        raw_finish_reason=raw_reason if is_text(raw_reason) else None,
+        raw_finish_reason=word(raw_reason) or None,
         usage=read_usage(answer.get("usage")),
         id=answer_id,
         model=word(answer.get("model")) or asked,
@@ -113,13 +135,11 @@ def read_answer(
 
 def finish_reason(raw: Any, *, called: bool) -> FinishReason:
     """Return *raw* in our words. Look-alikes of the wire may end a turn in which tools are called like any other."""
-    reason = FINISH_REASONS.get(raw, FinishReason.UNKNOWN) if is_text(raw) else FinishReason.UNKNOWN
+    reason = FINISH_REASONS.get(word(raw), FinishReason.UNKNOWN)
     return FinishReason.TOOL_CALLS if called and reason is FinishReason.STOP else reason
 
 
-def _read_parts(
-    owner: str, blocks: list[Any], response: HttpResponse, answer_id: str | None, written: Mapping[int, str]
-) -> tuple[Part, ...]:
+def _read_parts(owner: str, blocks: list[Any], response: HttpResponse, answer_id: str | None, texts: Mapping[int, str]) -> tuple[Part, ...]:
     parts: list[Part] = []
     for index, block in enumerate(blocks):
         if not isinstance(block, dict):
@@ -133,7 +153,7 @@ def _read_parts(
         elif kind == "redacted_thinking":
             parts.append(Thinking(provider=owner, data=block))
         elif kind == "tool_use":
-            parts.append(_read_call(owner, block, written.get(index), f"{answer_id}/{index}"))
+            parts.append(_read_call(owner, block, texts.get(index), f"{answer_id}/{index}"))
         else:
             parts.append(Native(owner, block))
     return tuple(parts)
@@ -152,18 +172,13 @@ def _read_call(owner: str, block: Mapping[str, Any], text: str | None, seed: str
     arguments, kept, invalid = read_arguments(given)
     extra = {key: value for key, value in block.items() if key not in _OF_A_CALL and value is not None}
     return ToolCall(
-        word(block.get("id")) or _own_id(seed),
+        word(block.get("id")) or made_up_id(seed),
         word(block.get("name")),
         arguments,
         text=kept,
         invalid=invalid,
         data={"provider": owner, **extra} if extra else None,
     )
-
-
-def _own_id(seed: str) -> str:
-    # Look-alikes may give none. Made of what is known, so that the same bytes always give the same id.
-    return "toolu_" + hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest()[:24]
 
 
 def read_arguments(given: Any) -> tuple[Mapping[str, Any], str | None, str | None]:
@@ -173,7 +188,7 @@ def read_arguments(given: Any) -> tuple[Mapping[str, Any], str | None, str | Non
     if given is None or given == "":
         return {}, None, None
     if not isinstance(given, str):
-        return {}, json.dumps(given), f"the arguments are a JSON {type(given).__name__}, not an object"
+        return {}, written(given), f"the arguments are a JSON {type(given).__name__}, not an object"
     try:
         decoded = loads(given)
     except FramingError as error:
@@ -181,6 +196,16 @@ def read_arguments(given: Any) -> tuple[Mapping[str, Any], str | None, str | Non
     if not isinstance(decoded, dict):
         return {}, given, f"the arguments are a JSON {type(decoded).__name__}, not an object"
     return decoded, given, None
+
+
+def written(value: Any) -> str:
+    """Return *value*, which came as JSON, as JSON text."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "…"  # as little JSON as what cannot be read: the call says that its arguments are invalid
 
 
 def read_usage(usage: Any) -> Usage:
@@ -215,7 +240,7 @@ def _counted(usage: Mapping[str, Any]) -> Usage:
 
 
 def decode_models(response: HttpResponse) -> list[ModelInfo]:
-    answer = load_json(response.body, response)
+    answer = object_in(response)
     refuse_errors(answer, response)
     rows = answer.get("data")
     if not isinstance(rows, list):

@@ -14,7 +14,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from llmkit.schema import Schema, is_object, is_strict_able, mapped, rooted, with_description
+from llmkit.schema import is_strict_able
+from llmkit.schema.nodes import Schema, is_object, mapped, nodes_of, rooted, with_description
 
 __all__ = ["held_schema", "input_schema", "is_holdable"]
 
@@ -135,13 +136,9 @@ def _is_recursive(schema: Schema) -> bool:
 def _references(schema: Schema) -> list[str]:
     """Return the names of the definitions that *schema* refers to; an empty one for any other place in the document."""
     found: list[str] = []
-
-    def look(node: Schema) -> Schema:
+    for node in nodes_of(schema):
         reference = node.get("$ref")
         if isinstance(reference, str):
             head, _, name = reference.rpartition("/")
             found.append(name if head in ("#/$defs", "#/definitions") else "")
-        return mapped(look, node)
-
-    look(schema)
     return found

@@ -11,15 +11,23 @@ Source: Anthropic API reference, "Streaming Messages", and recorded streams; rea
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from attrs import define, field
 
-from llmkit.dialects.anthropic_answers import decode, finish_reason, is_stream, read_answer, read_arguments, read_usage, refuse_errors
+from llmkit.dialects.anthropic_answers import (
+    decode,
+    finish_reason,
+    is_stream,
+    read_answer,
+    read_arguments,
+    read_usage,
+    refuse_errors,
+    written,
+)
 from llmkit.dialects.base import StreamDecoder, WireError
 from llmkit.dialects.framing import FramingError, SSEDecoder, loads
-from llmkit.dialects.openai_faults import is_text, load_json, word
+from llmkit.dialects.wire_json import at, object_in, word
 from llmkit.models.content import Message
 from llmkit.models.fault import Fault
 from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
@@ -106,7 +114,7 @@ class Assembly:
 
     @property
     def is_complete(self) -> bool:
-        return self.stopped or is_text(self._head.get("stop_reason"))
+        return self.stopped or bool(word(self._head.get("stop_reason")))
 
     @property
     def has_begun(self) -> bool:
@@ -133,7 +141,8 @@ class Assembly:
 
     def _take_delta(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
         delta = event.get("delta")
-        made = self._open.get(event.get("index"))
+        index = event.get("index")
+        made = self._open.get(index) if index.__class__ is int else None
         if delta.__class__ is not dict or made is None:
             raise WireError.malformed("An event of the stream adds to a block that was not begun.", self._response)
         kind = delta.get("type")
@@ -175,12 +184,12 @@ class Assembly:
             chunks.append(CompletionChunk(text, thought, None, None, None, event))
 
     def _end_block(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
-        made = self._open.pop(event.get("index"), None)
+        index = event.get("index")
+        made = self._open.pop(index, None) if isinstance(index, int) else None
         if made is None or made.call is None or made.json:
             return
         # Either the arguments came whole with the block's beginning, or there are none.
-        given = made.block.get("input")
-        text = given if isinstance(given, str) else json.dumps(given or {}, ensure_ascii=False)
+        text = written(made.block.get("input") or {})
         chunks.append(CompletionChunk("", "", ToolCallDelta(made.call, None, None, text), None, None, event))
 
     def _take_message_delta(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
@@ -189,9 +198,11 @@ class Assembly:
             self._head.update(delta)
         self._head.update({key: value for key, value in event.items() if key not in ("type", "delta", "usage")})
         self._note_usage(event.get("usage"))
-        raw = self._head.get("stop_reason")
-        finished = finish_reason(raw, called=self._calls > 0) if is_text(raw) else None
-        chunks.append(CompletionChunk("", "", None, finished, read_usage(self._usage), event))
+        raw = at(delta, "stop_reason")
+        finished = finish_reason(raw, called=self._calls > 0) if word(raw) else None
+        usage = read_usage(self._usage) if self._usage else None
+        if finished is not None or usage is not None:
+            chunks.append(CompletionChunk("", "", None, finished, usage, event))
 
     def _note_usage(self, usage: Any) -> None:
         # Later numbers are sums, and may tell less than the first.
@@ -201,14 +212,14 @@ class Assembly:
     def response(self) -> CompletionResponse:
         """Return the answer as far as it has come."""
         blocks: list[dict[str, Any]] = []
-        written: dict[int, str] = {}
+        texts: dict[int, str] = {}
         for index, made in enumerate(self._blocks):
             block, text = made.made()
             blocks.append(block)
             if text is not None and made.call is not None:
-                written[index] = text
+                texts[index] = text
         message = {**self._head, "content": blocks, "usage": self._usage}
-        return read_answer(self._owner, message, self._response, self.asked, written)
+        return read_answer(self._owner, message, self._response, self.asked, texts)
 
 
 @define(kw_only=True)
@@ -251,8 +262,8 @@ class MessageStream:
             event = loads(data)
             if event.__class__ is not dict:
                 raise WireError.malformed("An event of the stream is no JSON object.", self.answer_to)
-            if event_type == "error" or "error" in event:
-                refuse_errors(event, self.answer_to, data, event_type)
+            if "error" in event or event_type == "error":
+                refuse_errors({**event, "type": "error"} if event_type == "error" else event, self.answer_to, data)
             self._made.take(event, chunks)
             if self._made.stopped:
                 self.ended = True
@@ -266,7 +277,7 @@ class MessageStream:
             return WireError.truncated(message, self.answer_to)
         whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)
         try:
-            refuse_errors(load_json(rest, whole), whole)
+            refuse_errors(object_in(whole), whole)
         except WireError as error:
             return error
         return WireError.malformed("The reply is no stream of events.", whole)
@@ -301,7 +312,7 @@ class WholeAnswer:
         answer = self._answer = read(self.owner, whole, self.asked)
         self.ended = True
         calls = [
-            CompletionChunk(tool_call=ToolCallDelta(index, call.id, call.name, json.dumps(dict(call.arguments), ensure_ascii=False)))
+            CompletionChunk(tool_call=ToolCallDelta(index, call.id, call.name, call.text or written(call.arguments)))
             for index, call in enumerate(answer.tool_calls)
         ]
         return [*calls, CompletionChunk(answer.text, answer.thinking, None, answer.finish_reason, answer.usage, answer.raw)]

@@ -50,11 +50,16 @@ class Place:
 
 
 class WireError(Exception):
-    """The bytes say that something went wrong, or say nothing that can be understood."""
+    """
+    The bytes say that something went wrong, or say nothing that can be understood.
+
+    ``chunks`` is what the same bytes of a stream had brought before: it is given out first.
+    """
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
         self.fault = fault
+        self.chunks: list[CompletionChunk] = []
 
     @classmethod
     def malformed(cls, message: str, response: HttpResponse | None = None) -> WireError:

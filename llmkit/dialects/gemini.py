@@ -10,13 +10,13 @@ traffic of both services; read 2026-11-21.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.dialects.gemini_contents import Contents
+from llmkit.dialects.wire_json import body_of
 from llmkit.errors import ConfigurationError
 from llmkit.models.facts import ModelFacts
 from llmkit.models.fault import Fault
@@ -36,6 +36,9 @@ SAYABLE = frozenset(PARAMETERS) - {"user", "parallel_tool_calls"}
 # Tokens to think with, for the models that know no levels: what Google's own OpenAI-compatible API takes an effort for ("OpenAI
 # compatibility", section "Thinking", read 2026-11-21). A model's range bounds them.
 BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
+
+# A trait of models that hold an answer to a schema only where no functions are declared.
+EITHER = "tools_or_schema"
 
 CHOICES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
@@ -57,9 +60,12 @@ class Gemini:
     publisher: str = ""
     project_option: str = ""
     location_option: str = ""
-    parameters: frozenset[str] = SAYABLE
+    parameters: frozenset[str] = field(default=SAYABLE, init=False, repr=False)
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
+        if request.tools and request.response_format is not None and EITHER in request.facts.traits:
+            msg = f"{request.model} takes tools or a response_format, not both: ask for the typed answer in a request without tools."
+            raise ConfigurationError(msg)
         body = self._history(request)
         config = self._generation(request)
         if config:
@@ -79,7 +85,7 @@ class Gemini:
                     **(request.extra_headers or {}),
                 }
             ),
-            body=_dumps(merged(body, request.extra_body)),
+            body=body_of(merged(body, request.extra_body)),
         )
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
@@ -224,7 +230,6 @@ _SAMPLING = (
     ("presence_penalty", "presencePenalty"),
 )
 _ACCEPT = {False: "application/json", True: "text/event-stream"}
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def _calling(request: CompletionRequest) -> dict[str, Any]:
@@ -249,7 +254,7 @@ def _no_thinking(facts: ModelFacts, model: str) -> dict[str, Any]:
 
 def _budget(tokens: int, facts: ModelFacts, model: str) -> int:
     if facts.thinking == "level":
-        msg = f"{model} has no budget to think with, only levels: reasoning is one of {', '.join(facts.efforts)}, not {tokens}."
+        msg = f"{model} has no budget to think with, only levels: reasoning is one of {', '.join(facts.efforts or BUDGETS)}, not {tokens}."
         raise ConfigurationError(msg)
     if facts.budget is not None and not facts.budget[0] <= tokens <= facts.budget[1]:
         least, most = facts.budget
@@ -259,9 +264,12 @@ def _budget(tokens: int, facts: ModelFacts, model: str) -> int:
 
 
 def _quoted(text: str) -> str:
-    # Most names have nothing to quote, and importing urllib for them costs more than the request.
-    if text.replace("-", "").replace(".", "").replace("_", "").isalnum() and text.isascii():
-        return text if text.strip(".") else text.replace(".", "%2E")
+    if not text.strip("."):
+        msg = f"{text!r} is no name that could stand in an address."
+        raise ConfigurationError(msg)
+    # Most names have nothing to quote, and loading urllib for them costs more than the request.
+    if text.isascii() and text.replace("-", "").replace(".", "").replace("_", "").isalnum():
+        return text
     from urllib.parse import quote
 
     return quote(text, safe="@")
@@ -269,12 +277,3 @@ def _quoted(text: str) -> str:
 
 def _path(name: str) -> str:
     return "/".join(_quoted(part) for part in name.split("/"))
-
-
-def _dumps(body: dict[str, Any]) -> bytes:
-    try:
-        return _encode(body).encode("utf-8")
-    except (TypeError, ValueError, RecursionError) as error:
-        # A lone surrogate, a NaN, or an object that JSON has no word for.
-        msg = f"The request cannot be written as JSON: {error}."
-        raise ConfigurationError(msg) from None

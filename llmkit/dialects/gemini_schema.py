@@ -12,13 +12,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from llmkit.schema import Schema, mapped, rooted
+from llmkit.schema.nodes import Schema, mapped, rooted
 
 __all__ = ["gemini_schema"]
 
 KNOWN = frozenset(
-    "$id $defs $ref $anchor type format description enum items prefixItems minItems maxItems minimum maximum anyOf oneOf properties"
-    " additionalProperties required propertyOrdering".split()
+    [
+        *("$id", "$defs", "$ref", "$anchor", "type", "format", "description", "enum", "minimum", "maximum", "anyOf", "oneOf"),
+        *("items", "prefixItems", "minItems", "maxItems", "properties", "additionalProperties", "required", "propertyOrdering"),
+    ]
 )
 # What says nothing of the value: a model does not need it.
 SILENT = frozenset(("$schema", "$comment", "title", "discriminator", "definitions", "readOnly", "writeOnly", "deprecated", "xml"))

@@ -46,13 +46,19 @@ def decode(owner: str, response: HttpResponse, request: CompletionRequest) -> Co
         raise WireError.malformed("The reply has no message.", response)
     if answer.get("done") is not True:
         raise WireError.truncated("The answer is not complete: it is not marked as done.", response)
-    made = MessageInMaking(owner)
-    made.add(message, answer.get("created_at"))
-    made.end()
+    text = message.get("content")
+    if isinstance(text, str) and text and len(message) == 2 and "role" in message and "<think>" not in text:
+        # The common answer, which is text and nothing else.
+        said, called = Message("assistant", (Text(text),)), False
+    else:
+        made = MessageInMaking(owner)
+        made.add(message, answer.get("created_at"))
+        made.end()
+        said, called = made.message(), bool(made.calls)
     reason = word(answer.get("done_reason"))
     return CompletionResponse(
-        message=made.message(),
-        finish_reason=finish_reason(reason, called=bool(made.calls)),
+        message=said,
+        finish_reason=finish_reason(reason, called=called),
         raw_finish_reason=reason or None,
         usage=read_usage(answer),
         model=word(answer.get("model")) or request.model,

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmkit.dialects.wire_json import written
-from llmkit.schema import mapped, resolved
+from llmkit.schema.nodes import mapped, resolved
 
 __all__ = ["for_grammar", "for_template"]
 
@@ -97,7 +97,7 @@ def _shown(schema: Any, root: Schema, around: frozenset[str]) -> Schema:
             name = reference.rpartition("/")[2].lstrip("#") or "the whole"
             return {"type": target.get("type", "object"), "description": _told(node, [f"of the same form as {name}"])}
         node, around = {**target, **node}, around | {reference}
-    node = _in_known_words(node, root)
+    node, around = _in_known_words(node, root, around)
     shown: Schema = {key: node[key] for key in _KEPT if key in node}
     notes = [f"{key}: {written(value, key)}" for key, value in node.items() if _must_be_told(key, value)]
     if notes:
@@ -111,19 +111,31 @@ def _shown(schema: Any, root: Schema, around: frozenset[str]) -> Schema:
     return shown
 
 
-def _in_known_words(node: Schema, root: Schema) -> Schema:
-    """Return *node* with ``const``, ``oneOf`` and ``allOf`` in words that are read."""
+def _in_known_words(node: Schema, root: Schema, around: frozenset[str]) -> tuple[Schema, frozenset[str]]:
+    """Return *node* with ``const``, ``oneOf`` and ``allOf`` in words that are read, and what it then stands inside."""
     if "const" in node:
         node["enum"] = [node.pop("const")]
     if "oneOf" in node and "anyOf" not in node:
         node["anyOf"] = node.pop("oneOf")
-    for part in node.pop("allOf", ()) if isinstance(node.get("allOf"), list) else ():
-        inner = resolved(part, root) if isinstance(part, Mapping) else {}
-        properties = {**node.get("properties", {}), **inner.get("properties", {})}
-        required = [*node.get("required", ()), *inner.get("required", ())]
-        node = {**inner, **node}
-        node.update({key: value for key, value in (("properties", properties), ("required", required)) if value})
-    return node
+    while isinstance(node.get("allOf"), list):
+        parts = [part for part in node.pop("allOf") if isinstance(part, Mapping) and str(part.get("$ref")) not in around]
+        around |= {part["$ref"] for part in parts if isinstance(part.get("$ref"), str)}
+        for part in parts:
+            node = _joined(node, resolved(dict(part), root))
+    return node, around
+
+
+def _joined(node: Schema, part: Schema) -> Schema:
+    """Return what fits both *node* and *part*, as far as they do not contradict each other."""
+    both: Schema = {**part, **node}
+    for key, united in (
+        ("properties", {**part.get("properties", {}), **node.get("properties", {})}),
+        ("required", list(dict.fromkeys([*node.get("required", ()), *part.get("required", ())]))),
+        ("allOf", [*node.get("allOf", ()), *part.get("allOf", ())]),
+    ):
+        if united:
+            both[key] = united
+    return both
 
 
 def _must_be_told(key: str, value: Any) -> bool:

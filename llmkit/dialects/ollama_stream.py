@@ -8,6 +8,7 @@ Source: Ollama, docs/api/streaming.mdx and server/routes.go at fb3076099 (August
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -40,6 +41,7 @@ class ChatLines:
     answer_to: HttpResponse
     asked: str
     ended: bool = False
+    _over: bool = field(default=False, init=False)  # whether no more bytes come
     _lines: NDJSONDecoder = field(factory=NDJSONDecoder, init=False)
     _made: MessageInMaking = field(init=False)
     _last: dict[str, Any] = field(factory=dict, init=False)  # the line that was read last
@@ -51,23 +53,13 @@ class ChatLines:
         self._made = MessageInMaking(self.owner)
 
     def feed(self, data: bytes) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        try:
-            return self._read(self._lines.feed(data))
-        except FramingError as error:
-            raise WireError.malformed(str(error), self.answer_to) from None
+        return [] if self.ended else self._read(self._lines.feed, data)
 
     def finish(self) -> list[CompletionChunk]:
         if self.ended:
             return []
-        try:
-            chunks = self._read(self._lines.finish())
-        except FramingError as error:
-            # The beginning of a line, if others came before it: else it is no stream at all.
-            if self._last:
-                raise self._cut_off() from None
-            raise WireError.malformed(f"The reply is no stream of JSON lines: {error}.", self.answer_to) from None
+        self._over = True
+        chunks = self._read(self._lines.finish)
         self._check_end()
         return chunks
 
@@ -78,8 +70,22 @@ class ChatLines:
     def _cut_off(self) -> WireError:
         return WireError.truncated("The stream ended before the answer was complete: no line said that it is done.", self.answer_to)
 
-    def _read(self, lines: list[str]) -> list[CompletionChunk]:
+    def _read(self, lines: Callable[..., list[str]], *data: bytes) -> list[CompletionChunk]:
         chunks: list[CompletionChunk] = []
+        try:
+            self._read_lines(lines(*data), chunks)
+        except FramingError as error:
+            # What stands at the end of all bytes is the beginning of a line, if lines came before it.
+            cut = self._over and self._last
+            fault = self._cut_off() if cut else WireError.malformed(f"The reply is no stream of JSON lines: {error}.", self.answer_to)
+            fault.chunks = chunks
+            raise fault from None
+        except WireError as error:
+            error.chunks = chunks
+            raise
+        return chunks
+
+    def _read_lines(self, lines: list[str], chunks: list[CompletionChunk]) -> None:
         for line in lines:
             event = loads(line)
             if event.__class__ is not dict:
@@ -91,7 +97,6 @@ class ChatLines:
             if event.get("done") is True:
                 self._end(event, chunks)
                 break
-        return chunks
 
     def _read_message(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
         message = event.get("message")

@@ -15,6 +15,7 @@ from typing import Any
 from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.openai_faults import count, is_text, label, load_json, refuse_errors, word
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
+from llmkit.models.content import Message, Text
 from llmkit.models.fault import Fault
 from llmkit.models.info import ModelInfo
 from llmkit.models.request import CompletionRequest
@@ -22,7 +23,7 @@ from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
 from llmkit.transport.base import HttpResponse
 
-__all__ = ["decode", "decode_models", "finish_reason", "is_stream", "read_usage", "refuse_broken_off", "usage_in"]
+__all__ = ["BROKEN_OFF", "decode", "decode_models", "finish_reason", "is_stream", "read_usage", "refuse_broken_off", "usage_in"]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -49,6 +50,10 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 BROKEN_OFF: Mapping[str, str] = {"insufficient_system_resource": "overloaded", "network_error": "server"}
 
 
+# What else a message may bring than its text.
+_BEYOND_TEXT = ("tool_calls", "function_call", "refusal", "reasoning_content", "reasoning", "reasoning_details")
+
+
 def is_stream(response: HttpResponse) -> bool:
     """Whether the body of *response* is a stream of events, whatever it is labelled as."""
     return "event-stream" in response.headers.get("content-type", "") or response.body.lstrip().startswith((b"data:", b"event:"))
@@ -68,11 +73,17 @@ def decode(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -
     raw_reason = choice.get("finish_reason")
     refuse_broken_off(raw_reason, response)
     answer_id = label(answer.get("id"))
-    made = ChoiceInMaking(quirks)
-    made.add_whole(message)
+    text = message.get("content")
+    if isinstance(text, str) and text and not quirks.think_tags and not any(map(message.get, _BEYOND_TEXT)):
+        # The common answer, which is text and nothing else.
+        said, called, refused = Message("assistant", (Text(text),)), False, False
+    else:
+        made = ChoiceInMaking(quirks)
+        made.add_whole(message)
+        said, called, refused = made.message(answer_id), made.has_calls(), bool(made.refusals)
     return CompletionResponse(
-        message=made.message(answer_id),
-        finish_reason=finish_reason(raw_reason, called=made.has_calls(), refused=bool(made.refusals)),
+        message=said,
+        finish_reason=finish_reason(raw_reason, called=called, refused=refused),
         raw_finish_reason=raw_reason if is_text(raw_reason) else None,
         usage=read_usage(usage_in(answer), quirks.hidden_output),
         id=answer_id,

@@ -8,14 +8,14 @@ Source: OpenAI API reference, "Chat completion chunk", and recorded streams of s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define, field
 
 from llmkit.dialects.base import StreamDecoder, WireError, request_id
-from llmkit.dialects.framing import FramingError, SSEDecoder, loads
-from llmkit.dialects.openai_answers import decode, finish_reason, is_stream, read_usage, refuse_broken_off, usage_in
+from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
+from llmkit.dialects.openai_answers import BROKEN_OFF, decode, finish_reason, is_stream, read_usage, refuse_broken_off, usage_in
 from llmkit.dialects.openai_faults import is_text, label, load_json, refuse_errors, word
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
 from llmkit.models.content import Message
@@ -97,21 +97,16 @@ class ChatStream:
         self._choices = {0: self._first}
 
     def feed(self, data: bytes) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        try:
-            return self._read(self._sse.feed(data))
-        except FramingError as error:
-            raise WireError.malformed(str(error), self.answer_to) from None
+        return [] if self.ended else self._read(self._sse.feed, data)
 
     def finish(self) -> list[CompletionChunk]:
         if self.ended:
             return []
+        chunks = self._read(self._sse.finish)
         try:
-            chunks = self._read(self._sse.finish())
-        except FramingError as error:
-            raise WireError.malformed(str(error), self.answer_to) from None
-        self._end(chunks)
+            self._end(chunks)
+        except WireError as error:
+            raise self._with(chunks, error) from None
         return chunks
 
     def _cut_off(self) -> WireError:
@@ -139,8 +134,22 @@ class ChatStream:
             if index == 0 and (thoughts or text):
                 chunks.append(CompletionChunk(text, thoughts))
 
-    def _read(self, events: list[Any]) -> list[CompletionChunk]:
+    def _read(self, events: Callable[..., list[SSEEvent]], *data: bytes) -> list[CompletionChunk]:
         chunks: list[CompletionChunk] = []
+        try:
+            self._read_events(events(*data), chunks)
+        except FramingError as error:
+            raise self._with(chunks, WireError.malformed(str(error), self.answer_to)) from None
+        except WireError as error:
+            raise self._with(chunks, error) from None
+        return chunks
+
+    @staticmethod
+    def _with(chunks: list[CompletionChunk], error: WireError) -> WireError:
+        error.chunks = chunks
+        return error
+
+    def _read_events(self, events: list[SSEEvent], chunks: list[CompletionChunk]) -> None:
         for event_type, data in events:
             if data.startswith("[DONE]"):
                 self._end(chunks, proven=True)
@@ -157,7 +166,6 @@ class ChatStream:
                 self._note_head(event)
             if event.get("usage") or "x_groq" in event:
                 self._read_usage(event, chunks)
-        return chunks
 
     def _refuse_errors(self, event: dict[str, Any], data: str, event_type: str) -> None:
         try:
@@ -201,8 +209,7 @@ class ChatStream:
         made.add_logprobs(choice.get("logprobs"))
         reason = choice.get("finish_reason")
         finished = None
-        if is_text(reason):
-            refuse_broken_off(reason, self.answer_to)
+        if is_text(reason) and reason not in BROKEN_OFF:
             made.reason = reason
             finished = finish_reason(reason, called=made.has_calls(), refused=bool(made.refusals))
             self._note_head(event)
@@ -210,6 +217,7 @@ class ChatStream:
             chunks.append(CompletionChunk(text, thoughts, deltas[0] if deltas else None, None, None, event))
             chunks.extend(CompletionChunk("", "", other, None, None, event) for other in deltas[1:])
             chunks[-1].finish_reason = finished
+        refuse_broken_off(reason, self.answer_to)
 
     def _read_usage(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
         usage = usage_in(event)

@@ -13,7 +13,7 @@ class ThinkTags:
     """
     Tells thoughts from answer in a text that may begin with ``<think>``, and may come in pieces.
 
-    ``is_over`` says that all that follows is answer.
+    ``is_over`` says that all that follows is answer, and need not come by here.
     """
 
     __slots__ = ("_held", "_where", "is_over")
@@ -25,6 +25,8 @@ class ThinkTags:
 
     def feed(self, text: str) -> tuple[str, str]:
         """Return the thoughts and the answer that *text* adds."""
+        if self.is_over:
+            return "", text
         self._held += text
         if self._where == "before":
             opened = self._held.lstrip()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from attrs import field, frozen
 
 __all__ = ["UNKNOWN_MODEL", "ModelFacts"]
+
+
+def _names(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(values)
 
 
 @frozen(kw_only=True)
@@ -29,7 +34,7 @@ class ModelFacts:
         traits: What else only the wire of its own family asks about, in words of that wire.
     """
 
-    refuses: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    refuses: frozenset[str] = field(default=frozenset(), converter=_names)
     max_output_tokens: int | None = None
     thinking: Literal["none", "budget", "adaptive", "level"] | None = None
     thinks_by_default: bool | None = None
@@ -38,7 +43,7 @@ class ModelFacts:
     budget: tuple[int, int] | None = None
     forced_tools: bool | None = None
     prefill: bool | None = None
-    traits: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    traits: frozenset[str] = field(default=frozenset(), converter=_names)
 
 
 UNKNOWN_MODEL = ModelFacts()

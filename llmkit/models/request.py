@@ -165,7 +165,12 @@ def _tool_choice(name: str, value: Any) -> str:
 def _response_format(name: str, value: Any) -> ResponseFormat | None:
     from llmkit.structured import as_response_format
 
-    return as_response_format(value)
+    try:
+        return as_response_format(value)
+    except TypeError as error:
+        # A list or the like: it has no place among types, which are told apart by their hash.
+        msg = f"{name} is 'json', a JSON Schema or a type, not {type(value).__name__}: {error}."
+        raise ConfigurationError(msg) from None
 
 
 # What each parameter must be. A parameter that is not here does not exist.

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from llmkit.auth.base import HeaderAuth
+from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
 from llmkit.providers.provider import Option, Provider, Row, urls
@@ -62,6 +63,32 @@ def ollama_host(value: str) -> str:
     if not mark:
         scheme, port = "http", port or str(OLLAMA_PORT)
     return f"{scheme}://{name}{':' if port else ''}{port}{slash}{path}"
+
+
+def _ollama(options: Mapping[str, str]) -> Dialect:
+    """
+    Return the wire of Ollama that the option ``api`` names.
+
+    Source: Ollama, docs/api.md and docs/openai.mdx, read 2026-11-21.
+    """
+    owner, api = "ollama", options.get("api", "native")
+    if api == "native":
+        from llmkit.dialects.ollama import OllamaChat  # only for those who use it: most programs speak to one provider
+
+        return OllamaChat(owner=owner)
+    if api != "chat":
+        msg = f"The option 'api' of {owner} is one of native, chat, not {api!r}."
+        raise ConfigurationError(msg)
+    # What it has no word for it ignores.
+    return OpenAIChat(
+        owner=owner,
+        path="/v1/chat/completions",
+        models_path="/v1/models",
+        replay="reasoning",
+        inline_images=True,
+        strict_tools=False,
+        withholds={"tool_choice", "parallel_tool_calls", "user", "metadata"},
+    )
 
 
 HOSTS: Mapping[str, Row] = {
@@ -254,22 +281,15 @@ HOSTS: Mapping[str, Row] = {
     # -- servers of one's own
     "ollama": lambda name: Provider(
         name=name,
-        base_url="http://localhost:11434",
+        base_url=f"http://127.0.0.1:{OLLAMA_PORT}",
         own_path="/v1|/api",
         read_base=ollama_host,
         key_env=("OLLAMA_API_KEY",),
         key_required=False,
         base_env=("OLLAMA_HOST", *urls("OLLAMA")),
-        # What it has no word for it ignores.
-        dialect=OpenAIChat(
-            owner=name,
-            path="/v1/chat/completions",
-            models_path="/v1/models",
-            replay="reasoning",
-            inline_images=True,
-            strict_tools=False,
-            withholds={"tool_choice", "parallel_tool_calls", "user", "metadata"},
-        ),
+        options={"api": Option(default="native", meaning="native for its own wire, chat for its OpenAI-compatible one")},
+        dialect=_ollama({}),
+        choose_dialect=_ollama,
     ),
     "vllm": lambda name: Provider(
         name=name,

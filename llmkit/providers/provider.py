@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from attrs import field, frozen
 
@@ -13,7 +13,7 @@ from llmkit.auth.base import Auth, HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.errors import ConfigurationError
 
-__all__ = ["Option", "Provider", "Row", "urls"]
+__all__ = ["Access", "Option", "Provider", "Row", "urls"]
 
 _MARK = re.compile(r"\{(\w+)\}")
 _FIT_FOR_URL = re.compile(r"[A-Za-z0-9._~:/\[\]-]+")  # what an option may bring into an address: no query, no user info
@@ -39,6 +39,24 @@ class Option:
     read: Callable[[str], str] | None = None
 
 
+class Access(Protocol):
+    """Decides, from what was given and what the environment holds, how one shows who one is."""
+
+    def __call__(self, options: Mapping[str, Any], *, keyed: bool, key_at_hand: bool) -> tuple[dict[str, str], Auth | None]:
+        """
+        Return the options in force and the way to send the credential; None where it is the provider's own, a key.
+
+        Args:
+            options: As the user gave them, completed from the environment.
+            keyed: Whether the user gave a key.
+            key_at_hand: Whether a variable of ``key_env`` is set.
+
+        Raises:
+            ConfigurationError: If something is missing, or contradicts something else.
+        """
+        ...
+
+
 @frozen(kw_only=True)
 class Provider:
     """
@@ -62,6 +80,7 @@ class Provider:
         default_model: The model of ``Client()``, when this provider is found by itself.
         model_prefixes: How its own models' names begin, in lower case, for a bare ``"gpt-4o"``.
         choose_dialect: Gives the wire that the options ask for, where there are several.
+        choose_access: Gives the way to send the credential, where there are several.
     """
 
     name: str
@@ -81,6 +100,7 @@ class Provider:
     default_model: str | None = None
     model_prefixes: tuple[str, ...] = ()
     choose_dialect: Callable[[Mapping[str, str]], Dialect] | None = None
+    choose_access: Access | None = None
 
     @default_path.default
     def _path_of_base_url(self) -> str:

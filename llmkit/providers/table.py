@@ -19,6 +19,7 @@ from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.providers.hosts import HOSTS, host
 from llmkit.providers.provider import Option, Provider, Row, urls
+from llmkit.providers.vertex import vertex_access, vertex_host
 
 __all__ = ["ALIASES", "DETECTED", "MODEL_PREFIXES", "PLAIN", "TABLE"]
 
@@ -29,6 +30,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "cloudflare": ("workers-ai",),
     "dashscope": ("qwen", "alibaba"),
     "fireworks": ("fireworks_ai",),
+    "google": ("gemini",),
     "huggingface": ("hf",),
     "litellm": ("litellm_proxy",),
     "llamacpp": ("llama.cpp", "llama-cpp"),
@@ -39,6 +41,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "textgen": ("oobabooga",),
     "together": ("together_ai",),
     "vercel": ("vercel_ai_gateway",),
+    "vertex": ("vertexai", "google-vertex"),
     "vllm": ("hosted_vllm",),
     "zhipu": ("zai",),
 }
@@ -46,6 +49,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 # How a bare model name tells its provider, in lower case; only where nobody else's models begin so. ("gpt-oss" is served by others.)
 MODEL_PREFIXES: Mapping[str, tuple[str, ...]] = {
     "openai": ("gpt-3", "gpt-4", "gpt-5", "gpt-6", "chatgpt-", "ft:gpt-", "o1", "o3", "o4-"),
+    "anthropic": ("claude-",),
+    "google": ("gemini-",),
     "deepseek": ("deepseek-",),
     "xai": ("grok-",),
     "mistral": ("mistral-", "ministral-", "magistral-", "codestral-", "devstral-", "pixtral-", "open-mistral-", "open-mixtral-"),
@@ -66,6 +71,8 @@ MODEL_PREFIXES: Mapping[str, tuple[str, ...]] = {
 # (HF_TOKEN, GITHUB_TOKEN, WANDB_API_KEY) is not looked for.
 DETECTED: tuple[str, ...] = (
     "openai",
+    "anthropic",
+    "google",
     "mistral",
     "deepseek",
     "xai",
@@ -139,6 +146,50 @@ MAKERS: Mapping[str, Row] = {
         },
         dialect=_azure({}),
         choose_dialect=_azure,
+    ),
+    "anthropic": lambda name: Provider(
+        name=name,
+        base_url="https://api.anthropic.com",
+        own_path="/v1(?:/messages)?",
+        key_env=("ANTHROPIC_API_KEY",),
+        base_env=urls("ANTHROPIC"),
+        auth=HeaderAuth("x-api-key", ""),
+        # The later version differs in what it refuses only: sampling, even of models that have it.
+        static_headers={"anthropic-version": "2023-06-01"},
+        options={"beta": Option(meaning="the names of features in beta, joined by commas")},
+        default_model="claude-sonnet-5",
+        dialect=_anthropic(name),
+    ),
+    "google": lambda name: Provider(
+        name=name,
+        base_url="https://generativelanguage.googleapis.com/v1beta",
+        own_path="/models(?:/[^/]*)?",
+        key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        base_env=("GOOGLE_GEMINI_BASE_URL",),
+        auth=HeaderAuth("x-goog-api-key", ""),
+        default_model="gemini-flash-latest",
+        dialect=_gemini(name),
+    ),
+    "vertex": lambda name: Provider(
+        name=name,
+        base_url="https://{location}/v1beta1",
+        default_path="/v1beta1",
+        own_path="/(?:projects|publishers)/.*",
+        key_env=("GOOGLE_API_KEY",),
+        base_env=("GOOGLE_VERTEX_BASE_URL",),
+        auth=HeaderAuth("x-goog-api-key", ""),
+        options={
+            "project": Option(env=("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"), meaning="the project's id; an express key needs none"),
+            "location": Option(
+                env=("GOOGLE_CLOUD_LOCATION",),
+                default="global",
+                meaning="where the project's models run: global, us, eu or a region such as europe-west4",
+                read=vertex_host,
+            ),
+            "token": Option(meaning="an access token, or a function that returns one, in place of Google's usual credentials"),
+        },
+        dialect=_gemini(name, publisher="publishers/google/", project_option="project", location_option="location"),
+        choose_access=vertex_access,
     ),
     "xai": lambda name: Provider(
         name=name,
@@ -280,7 +331,7 @@ MAKERS: Mapping[str, Row] = {
         options={"appid": Option(meaning="the application's id")},
         dialect=OpenAIChat(owner=name, headers={"appid": "{appid}"}),
     ),
-    # The address of Google's own wire is another row; this is its compatible one.
+    # Google's compatible wire; its own is another row.
     "gemini-openai": lambda name: Provider(
         name=name,
         base_url="https://generativelanguage.googleapis.com/v1beta/openai",
@@ -289,6 +340,18 @@ MAKERS: Mapping[str, Row] = {
         dialect=OpenAIChat(owner=name, hidden_output=True),
     ),
 }
+
+
+def _anthropic(owner: str) -> Dialect:
+    from llmkit.dialects.anthropic import AnthropicMessages  # only for those who use it: most programs speak to one provider
+
+    return AnthropicMessages(owner=owner)
+
+
+def _gemini(owner: str, **services: str) -> Dialect:
+    from llmkit.dialects.gemini import Gemini
+
+    return Gemini(owner=owner, **services)
 
 
 def _azure(options: Mapping[str, str]) -> Dialect:

@@ -19,6 +19,7 @@ from llmkit import (
     CircuitState,
     Client,
     DeadlineExceededError,
+    InvalidRequestError,
     RetryConfig,
 )
 from llmkit.testing import FakeServer, Reply
@@ -436,4 +437,20 @@ def test_closing_an_async_client_lets_calls_in_flight_end(server: FakeServer) ->
         return (await task).text
 
     assert "Good morning" == asyncio.run(main())
+    server.wait_closed()
+
+
+def test_a_failed_gather_ends_quietly(server: FakeServer, capfd: pytest.CaptureFixture[str]) -> None:
+    """One call fails, the with is left and the loop shut down while others are in flight: the session is closed once."""
+    server.enqueue(Reply.error(400))
+    server.always(Reply(delay=0.2))
+
+    async def main() -> None:
+        async with AsyncClient("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-0123456789") as client:
+            await asyncio.gather(*(client.complete(f"{n}") for n in range(4)))
+
+    with pytest.raises(InvalidRequestError):
+        asyncio.run(main())
+
+    assert "" == capfd.readouterr().err
     server.wait_closed()

@@ -448,7 +448,7 @@ def test_two_calls_may_find_out_at_the_same_time(connect: Connect, server: FakeS
     def script(request: RecordedRequest) -> Reply:
         if "stream_options" in request.json and server.hits == 1:
             # While the first is being refused, the other finds it out: as if by another thread.
-            client._router.default.refused.add("stream_options")
+            client._router.default.refuses("stream_options")
         return refuses_usage(request)
 
     server.always(script)
@@ -547,3 +547,19 @@ def test_a_long_stream_comes_whole(connect: Connect, server: FakeServer) -> None
     answer = connect().stream("Count").collect()
 
     assert "".join(f"{n} ä€𝄞 " for n in range(3000)) == answer.text
+
+
+def test_what_came_before_an_error_is_given_out_first(connect: Connect, server: FakeServer) -> None:
+    """Also where both arrive in the same bytes; and since it was given out, nothing is asked again."""
+    said = b'data: {"id": "1", "choices": [{"index": 0, "delta": {"content": "Hel"}}]}\n\n'
+    failed = b'data: {"error": {"message": "The server had an error.", "type": "server_error"}}\n\n'
+    server.enqueue(Reply(raw=said + failed, content_type="text/event-stream"))
+    stream = connect(retry=QUICK).stream("Say hi")
+
+    texts: list[str] = []
+    with pytest.raises(InternalError) as caught:
+        texts.extend(chunk.text for chunk in stream)
+
+    assert ["Hel"] == texts
+    assert "Hel" == caught.value.partial.text  # type: ignore[attr-defined]  # any error inside a stream carries what had come
+    assert 1 == server.hits

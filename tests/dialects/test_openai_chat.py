@@ -169,7 +169,9 @@ def test_the_extra_body_has_the_last_word() -> None:
     assert (None, ["z"], {"a": [1]}) == (found["temperature"], found["stop"], found["new"])
 
 
-TREES = st.dictionaries(st.sampled_from("abc"), st.recursive(st.integers(), lambda i: st.dictionaries(st.sampled_from("abc"), i, min_size=1, max_size=3)))
+TREES = st.dictionaries(
+    st.sampled_from("abc"), st.recursive(st.integers(), lambda i: st.dictionaries(st.sampled_from("abc"), i, min_size=1, max_size=3))
+)
 
 
 @given(base=TREES, extra=TREES)
@@ -185,7 +187,9 @@ def test_merging_lays_one_tree_over_another(base: dict[str, Any], extra: dict[st
     found = paths(merged(base, extra))
 
     assert found.items() >= paths(extra).items()
-    touched = [place for place in paths(base) if any(place[: len(other)] == other or other[: len(place)] == place for other in paths(extra))]
+    touched = [
+        place for place in paths(base) if any(place[: len(other)] == other or other[: len(place)] == place for other in paths(extra))
+    ]
     assert found.items() >= {place: leaf for place, leaf in paths(base).items() if place not in touched}.items()
     assert before == json.dumps([base, extra])
 
@@ -317,7 +321,12 @@ DICTS: list[Any] = [
     [{"role": "user", "content": "Hi"}],
     [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": PNG_URL, "detail": "high"}}]}],
     [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}]}],
-    [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}]}],
+    [
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "a"}, {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}],
+        }
+    ],
     [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "file", "file": {"file_id": "file-1"}}]}],
     [
         {

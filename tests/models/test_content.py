@@ -141,7 +141,12 @@ def test_media_come_by_url_or_as_data(cls: type[Image], arguments: dict[str, Any
 
 @pytest.mark.parametrize(
     ("cls", "name", "media_type"),
-    [(Image, "a.png", "image/png"), (Image, "a.jpeg", "image/jpeg"), (Document, "a.pdf", "application/pdf"), (Document, "a.txt", "text/plain")],
+    [
+        (Image, "a.png", "image/png"),
+        (Image, "a.jpeg", "image/jpeg"),
+        (Document, "a.pdf", "application/pdf"),
+        (Document, "a.txt", "text/plain"),
+    ],
 )
 def test_media_are_read_from_a_path(cls: type[Image], name: str, media_type: str, tmp_path: Path) -> None:
     """The name tells the type."""

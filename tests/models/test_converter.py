@@ -123,7 +123,11 @@ def test_a_part_is_written_with_its_type_and_what_is_set(part: Any, wire: dict[s
 
 def test_what_a_later_version_wrote_survives() -> None:
     """A type that is not known is kept whole and written again as it was; fields that are not known are passed over."""
-    record = {"role": "assistant", "content": [{"type": "hologram", "rays": [1]}, {"type": "text", "text": "a", "colour": "red"}], "mood": 1}
+    record = {
+        "role": "assistant",
+        "content": [{"type": "hologram", "rays": [1]}, {"type": "text", "text": "a", "colour": "red"}],
+        "mood": 1,
+    }
 
     message = structure(record, Message)
 
@@ -144,7 +148,14 @@ def test_what_was_parsed_stays_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [{}, {"message": 5}, {"message": {"role": "boss"}}, {"message": {"role": "user", "content": [5]}}, {"message": {"role": "user", "content": [{}]}, "usage": 5}]
+    "data",
+    [
+        {},
+        {"message": 5},
+        {"message": {"role": "boss"}},
+        {"message": {"role": "user", "content": [5]}},
+        {"message": {"role": "user", "content": [{}]}, "usage": 5},
+    ],
 )
 def test_a_record_of_another_shape_is_refused(data: dict[str, Any]) -> None:
     """In the converter's word, which names the path."""

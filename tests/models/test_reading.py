@@ -200,24 +200,33 @@ def test_arguments_come_in_many_forms(given_: Any, decoded: Any, text: str | Non
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.binary(max_size=3) | st.sets(st.integers(), max_size=1),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=6)
+    | st.binary(max_size=3)
+    | st.sets(st.integers(), max_size=1),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["type", "text", "id", "name", "function", "image_url", "url", "file", "input_audio", "data"]), inner, max_size=3
+            st.sampled_from(["type", "text", "id", "name", "function", "image_url", "url", "file", "input_audio", "data"]),
+            inner,
+            max_size=3,
         )
     ),
     max_leaves=8,
 )
 PART = st.fixed_dictionaries(
     {"type": st.sampled_from(["text", "refusal", "image_url", "input_audio", "file", "thinking", "x"])},
-    optional={key: JSON for key in ("text", "refusal", "image_url", "input_audio", "file", "thinking")},
+    optional=dict.fromkeys(("text", "refusal", "image_url", "input_audio", "file", "thinking"), JSON),
 )
 MESSAGE = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "tool", "function", "developer"]) | JSON},
     optional={
         "content": JSON | st.lists(PART | JSON, max_size=2),
-        "tool_calls": JSON | st.lists(st.fixed_dictionaries({"id": JSON, "function": st.fixed_dictionaries({"name": JSON, "arguments": JSON})})),
+        "tool_calls": JSON
+        | st.lists(st.fixed_dictionaries({"id": JSON, "function": st.fixed_dictionaries({"name": JSON, "arguments": JSON})})),
         "function_call": JSON,
         "tool_call_id": JSON,
         "name": JSON,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,9 +11,15 @@ from hypothesis import strategies as st
 
 from llmkit.errors import ConfigurationError
 from llmkit.models.content import system, user
-from llmkit.models.request import PARAMETERS, check_headers, check_parameter, check_seconds, make_request
+from llmkit.models.request import PARAMETERS, CompletionRequest, check_headers, check_parameter, check_seconds, make_request
 from llmkit.structured import ResponseFormat
 from llmkit.tools import Tool
+
+
+def said(request: CompletionRequest) -> list[str]:
+    """Return the names of the parameters that a request has."""
+    return [name for name in PARAMETERS if getattr(request, name) not in (None, ())]
+
 
 TOOL = Tool(name="look", parameters={"type": "object", "properties": {}})
 
@@ -26,7 +33,7 @@ def test_what_was_not_said_is_not_in_the_request() -> None:
     """None is "not said"."""
     request = make_request("Hi", model="m", temperature=None, tools=None)
 
-    assert ([], (user("Hi"),), "m", False) == (request.given(), request.messages, request.model, request.stream)
+    assert ([], (user("Hi"),), "m", False) == (said(request), request.messages, request.model, request.stream)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +63,7 @@ def test_a_parameter_that_was_said_is_kept(name: str, value: Any, kept: Any) -> 
     """Zero and false count as said."""
     request = make_request("Hi", model="m", **{name: value})
 
-    assert ([name], kept) == (request.given(), getattr(request, name))
+    assert ([name], kept) == (said(request), getattr(request, name))
 
 
 @pytest.mark.parametrize(
@@ -76,22 +83,23 @@ def test_a_parameter_that_was_said_is_kept(name: str, value: Any, kept: Any) -> 
         *[("parallel_tool_calls", value) for value in (1, "yes")],
         *[("tools", value) for value in ("look", 5, {"type": "function"}, [5])],
         *[("tool_choice", value) for value in ("", 5, {}, {"function": 5})],
-        *[("response_format", value) for value in ("xml", 5, {"type": "video"})],
+        *[("response_format", value) for value in ("xml", {"type": "video"}, [])],
     ],
 )
 def test_what_a_parameter_cannot_be_is_refused_by_name(name: str, value: Any) -> None:
     """The error names the parameter, so that its place is found."""
-    with pytest.raises(ConfigurationError, match=r"response_format|tool|" + name):
+    with pytest.raises(ConfigurationError, match=name.removesuffix("s")):
         check_parameter(name, value)
 
 
-@given(name=st.sampled_from(sorted(PARAMETERS)), value=st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()))
+@given(
+    name=st.sampled_from(sorted(PARAMETERS)),
+    value=st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()),
+)
 def test_checking_raises_nothing_else(name: str, value: Any) -> None:
     """Whatever is given as whichever parameter."""
-    try:
+    with suppress(ConfigurationError):
         check_parameter(name, value)
-    except ConfigurationError as error:
-        assert error.message
 
 
 def test_a_parameter_that_does_not_exist_is_refused() -> None:
@@ -107,7 +115,9 @@ def test_a_system_text_comes_first() -> None:
         make_request("Hi", model="m", system="")
 
 
-@pytest.mark.parametrize("choice", ["auto", "none", "required", "look", {"type": "function", "function": {"name": "look"}}, {"name": "look"}, look])
+@pytest.mark.parametrize(
+    "choice", ["auto", "none", "required", "look", {"type": "function", "function": {"name": "look"}}, {"name": "look"}, look]
+)
 def test_a_choice_is_a_word_or_a_tool(choice: Any) -> None:
     """By its name, in OpenAI's form, or as the function itself."""
     found = make_request("Hi", model="m", tools=[look], tool_choice=choice).tool_choice

@@ -34,7 +34,9 @@ def test_a_reason_is_its_word(reason: FinishReason) -> None:
 
 def test_reasons_are_those_of_the_contract() -> None:
     """Users write them down."""
-    assert "stop length tool_calls content_filter refusal pause error unknown".split() == [reason.value for reason in FinishReason]
+    wanted = ["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "unknown"]
+
+    assert wanted == [reason.value for reason in FinishReason]
 
 
 def test_a_response_renders_as_markdown() -> None:

@@ -449,7 +449,7 @@ def test_a_pool_is_not_pickled_unless_it_was_told_to_be(clock: Any) -> None:
     with pytest.raises(TypeError, match="pickle_keys=True"):
         copy.deepcopy(make(clock))
 
-    restored = pickle.loads(pickle.dumps(APIKeyPool([A, B], names=["x", "y"], pickle_keys=True)))  # noqa: S301
+    restored = pickle.loads(pickle.dumps(APIKeyPool([A, B], names=["x", "y"], pickle_keys=True)))
 
     leases = [restored.acquire(), restored.acquire()]
     assert [(A, f"x ({fingerprint(A)})"), (B, f"y ({fingerprint(B)})")] == [(lease.key.reveal(), lease.label) for lease in leases]

@@ -54,7 +54,7 @@ def test_it_does_not_change_and_it_travels() -> None:
     """Clients share it and pickle it."""
     config = RetryConfig(max_retries=7)
 
-    assert config == pickle.loads(pickle.dumps(config))  # noqa: S301
+    assert config == pickle.loads(pickle.dumps(config))
     with pytest.raises(FrozenInstanceError):
         config.max_retries = 8  # type: ignore[misc]
 

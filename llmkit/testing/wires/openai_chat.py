@@ -24,7 +24,7 @@ from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_checks import check_chat, check_embeddings, check_model, mapping, model_of
 from llmkit.testing.wires.openai_habits import Habits, error_body, habits_of
 
-__all__ = ["WIRE"]
+__all__ = ["WIRE", "vector"]
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-5", "gpt-5-mini", "o4-mini", "text-embedding-3-small", "text-embedding-3-large")
 
@@ -322,10 +322,10 @@ def render_embeddings(request: RecordedRequest, reply: Reply) -> Rendered:
     given = body.get("input", "")
     inputs = given if isinstance(given, list) and given and isinstance(given[0], (str, list)) else [given]
     encoded = body.get("encoding_format") == "base64"
-    vectors = [_vector(one, body.get("dimensions") or _DIMENSIONS) for one in inputs]
+    vectors = [vector(one, body.get("dimensions") or _DIMENSIONS) for one in inputs]
     rows = [
-        {"object": "embedding", "index": index, "embedding": _base64(vector) if encoded else vector}
-        for index, vector in enumerate(vectors)
+        {"object": "embedding", "index": index, "embedding": _base64(numbers) if encoded else numbers}
+        for index, numbers in enumerate(vectors)
     ]
     tokens = sum(len(one) if isinstance(one, list) else str(one).count(" ") + 1 for one in inputs)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens, **(reply.usage or {})}
@@ -333,7 +333,8 @@ def render_embeddings(request: RecordedRequest, reply: Reply) -> Rendered:
     return _whole(request, reply, {"object": "list", "data": rows, "model": model, "usage": usage})
 
 
-def _vector(given: Any, dimensions: int) -> list[float]:
+def vector(given: Any, dimensions: int) -> list[float]:
+    """Return a vector of length one for *given*: the same for the same."""
     text = json.dumps(given).encode()
     blocks = (hashlib.blake2b(text, salt=struct.pack("<q", number)).digest() for number in itertools.count())
     numbers = [byte - 127.5 for byte in itertools.islice(itertools.chain.from_iterable(blocks), dimensions)]

@@ -21,7 +21,7 @@ def test_the_error_survives_pickling() -> None:
     """A copy made by pickle, as process pools make it, has the same facts."""
     error = FramingError("The checksum of a frame is wrong", 153)
 
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - its own bytes
+    copy = pickle.loads(pickle.dumps(error))
 
     assert ("The checksum of a frame is wrong", 153) == (copy.message, copy.offset)
 

@@ -1,0 +1,70 @@
+"""
+Where Vertex AI is, and how one shows who one is there.
+
+It has two doors: with an express key, models stand under the publisher alone; with an access token, under a project and a location.
+
+Source: Google Cloud, "Vertex AI in express mode" and "Locations"; google-genai 3.4.0, ``_api_client.py``; read 2026-11-21.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from llmkit.auth.base import Auth
+from llmkit.errors import ConfigurationError
+
+__all__ = ["vertex_access", "vertex_host"]
+
+_LOCATION = re.compile(r"[a-z][a-z0-9-]*")
+
+
+def vertex_host(location: str) -> str:
+    """
+    Return the host that serves *location*.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    if _LOCATION.fullmatch(location) is None:
+        msg = f"The location is 'global', a region such as 'europe-west4', or 'us' or 'eu', not {location!r}."
+        raise ConfigurationError(msg)
+    if location == "global":
+        return "aiplatform.googleapis.com"
+    if location in ("us", "eu"):
+        return f"aiplatform.{location}.rep.googleapis.com"
+    return f"{location}-aiplatform.googleapis.com"
+
+
+def vertex_access(options: Mapping[str, Any], *, keyed: bool, key_at_hand: bool) -> tuple[dict[str, str], Auth | None]:
+    """
+    Return the options in force and the way to show who one is; None where it is the provider's own, a key.
+
+    What is said counts before what is found: a key, a token, then a project of the environment with Google's usual credentials, then a
+    key of the environment.
+
+    Args:
+        options: As given, completed from the environment; ``token`` is an access token, or a function that returns one.
+        keyed: Whether the caller gave a key.
+        key_at_hand: Whether there is one in the environment.
+
+    Raises:
+        ConfigurationError: If there is neither a key nor a project.
+    """
+    said = {name: value for name, value in options.items() if name != "token"}
+    token = options.get("token")
+    if keyed and token is not None:
+        msg = "Vertex AI takes a key or the option 'token', not both."
+        raise ConfigurationError(msg)
+    if keyed or (token is None and key_at_hand and not said.get("project")):
+        # Keys belong to the publisher's own door, which has neither projects nor regions.
+        return {name: value for name, value in said.items() if name not in ("project", "location")}, None
+    from llmkit.auth.google import GoogleCredentials, GoogleToken
+
+    auth = GoogleCredentials() if token is None else GoogleToken(token)
+    project = said.get("project") or (auth.project if isinstance(auth, GoogleCredentials) else None)
+    if not project:
+        msg = "Vertex AI needs a project: pass options={'project': ...}, or set GOOGLE_CLOUD_PROJECT; or pass an express key as api_key=."
+        raise ConfigurationError(msg)
+    return {**said, "project": project}, auth
