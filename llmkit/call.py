@@ -33,9 +33,9 @@ from llmkit.secrets import clean
 
 if TYPE_CHECKING:
     from llmkit.dialects.base import Place
+    from llmkit.endpoints import Endpoint
     from llmkit.exchange import Failure
     from llmkit.models.fault import Fault
-    from llmkit.routing import Endpoint
     from llmkit.transport.base import HttpRequest, HttpResponse
 
 __all__ = ["Call", "Job"]

@@ -1,268 +1,49 @@
 """
-Where calls go: models resolved to endpoints, and calls made ready for them.
+Where calls go: requests checked against their endpoint, and calls made ready for it.
 
-An endpoint is one model at one address with one set of keys; its breaker, quota and pool live as long as the client. Fallbacks and
-hedging belong here too: a call will then have more than one endpoint to go to.
+Fallbacks and hedging belong here: a call will then have more than one endpoint to go to.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field
+from attrs import evolve
 
-from llmkit import __version__
-from llmkit._fork import renewed_in_child
-from llmkit.address import is_loopback, origin_of
-from llmkit.auth.base import Auth, NoAuth
 from llmkit.call import Call, Job
-from llmkit.catalogue.facts import facts_of
-from llmkit.dialects.base import Dialect, Place
+from llmkit.dialects.base import Place
+from llmkit.endpoints import Endpoint, Endpoints
 from llmkit.errors import ConfigurationError, LLMKitError, StructuredOutputError, UnsupportedParameterError
-from llmkit.models.facts import ModelFacts
 from llmkit.models.request import CompletionRequest, check_seconds, make_request
 from llmkit.models.response import CompletionResponse, FinishReason, sealed
-from llmkit.providers import Provider, find_provider, owner_of, split_model
-from llmkit.resilience.breaker import CircuitBreaker
 from llmkit.resilience.deadline import Deadline, current_deadline
-from llmkit.resilience.keys import APIKeyPool
-from llmkit.resilience.quota import RetryQuota
-from llmkit.secrets import Headers
-from llmkit.settings import Settings, environ
+from llmkit.settings import Settings
 from llmkit.transport.base import HttpRequest
 
 if TYPE_CHECKING:
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
 
-__all__ = ["Endpoint", "Router"]
-
-USER_AGENT = f"llmkit/{__version__}"
-
-
-@define(kw_only=True, eq=False, repr=False)
-class Endpoint:
-    """One model at one address."""
-
-    provider: Provider
-    dialect: Dialect
-    base_url: str
-    origin: str
-    model: str
-    auth: Auth
-    pool: APIKeyPool | None
-    breaker: CircuitBreaker | None
-    quota: RetryQuota | None
-    options: Mapping[str, str]
-    default_headers: Mapping[str, str]
-    reasons: tuple[str, ...]
-    facts: ModelFacts
-    parameters: frozenset[str]  # that its wire can say and its model does not refuse
-    place: Place = field(init=False)
-    _headers: Headers = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.place = Place(base_url=self.base_url, options=self.options)
-        self._headers = Headers({"User-Agent": USER_AGENT, **self.default_headers})
-
-    @property
-    def label(self) -> str:
-        return f"{self.provider.name}/{self.model}"
-
-    def refuses(self, what: str) -> None:
-        """Take note that the server was found not to take *what*."""
-        self.place = evolve(self.place, refused=self.place.refused | {what})
-
-    def finish_headers(self, http: HttpRequest) -> None:
-        """Lay the client's own headers under those of the request."""
-        headers = self._headers.copy()
-        headers.update(http.headers)
-        http.headers = headers
-
-    def secrets(self) -> tuple[str, ...]:
-        """Return what no text may show."""
-        return () if self.pool is None else self.pool.secrets()
+__all__ = ["Router"]
 
 
 class Router:
     """Everything of a client that is neither sync nor async."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._lock = threading.Lock()
-        self._endpoints: dict[str, Endpoint] = {}
-        self._pools: dict[str, APIKeyPool | None] = {}
+        self._endpoints = Endpoints(settings)
+        self.settings = self._endpoints.settings
         self.closed = False
-        self.default = self.endpoint(None) if settings.model or settings.provider or settings.base_url else self._detected()
-        renewed_in_child(self)
 
-    def renew(self) -> None:
-        self._lock = threading.Lock()
-
-    # -- endpoints
+    @property
+    def default(self) -> Endpoint:
+        """The client's own endpoint."""
+        return self._endpoints.default
 
     def endpoint(self, model: str | None) -> Endpoint:
-        """
-        Return the endpoint for *model*, or the client's own.
-
-        Raises:
-            ConfigurationError: If it cannot be told who serves it, or a key, address or option is missing; it says how to give one.
-        """
-        name = model or ""
-        found = self._endpoints.get(name)
-        if found is not None:
-            return found
-        with self._lock:
-            found = self._endpoints.get(name)
-            if found is None:
-                found = self._endpoints[name] = self._make(model)
-        return found
-
-    def _detected(self) -> Endpoint:
-        from llmkit.detection import detect
-
-        found = detect()
-        self.settings = evolve(self.settings, model=f"{found.provider}/{found.model}")
-        endpoint = self.endpoint(None)
-        endpoint.reasons = (found.reason, *endpoint.reasons)
-        return endpoint
-
-    def _make(self, model: str | None) -> Endpoint:
-        settings = self.settings
-        provider, name, reasons = self._resolve(model)
-        own = model is None or provider.name == self._own_provider()
-        options = self._options(provider)
-        dialect = provider.dialect_for(options)
-        base_url = self._base_url(provider, options, own, reasons)
-        auth = (settings.make_auth() if own else None) or provider.auth
-        pool = self._pool(provider, base_url, auth, own, reasons)
-        if pool is None and auth.needs_key:
-            auth = NoAuth()
-        if not isinstance(auth, NoAuth) and not settings.allow_insecure and base_url.startswith("http:") and not is_loopback(base_url):
-            msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
-            raise ConfigurationError(msg)
-        facts = facts_of(name)
-        breaker = None
-        if settings.circuit_breaker is not None:
-            breaker = CircuitBreaker(settings.circuit_breaker, name=f"{provider.name}/{name} at {origin_of(base_url)}")
-        return Endpoint(
-            provider=provider,
-            dialect=dialect,
-            base_url=base_url,
-            origin=origin_of(base_url),
-            model=name,
-            auth=auth,
-            pool=pool,
-            breaker=breaker,
-            quota=RetryQuota() if settings.retry is not None else None,
-            options=options,
-            default_headers={**_from_environment(provider), **(settings.default_headers or {})},
-            reasons=tuple(reasons),
-            facts=facts,
-            parameters=dialect.parameters - facts.refuses,
-        )
-
-    def _own_provider(self) -> str | None:
-        """Return whose key and address the client was given."""
-        return self._resolve(None)[0].name
-
-    def _resolve(self, model: str | None) -> tuple[Provider, str, list[str]]:
-        """Return who serves *model*, by which name, and how that was told."""
-        settings = self.settings
-        asked = model or settings.model
-        given = settings.provider
-        if given is not None:
-            own = given if isinstance(given, Provider) else find_provider(given)
-            if asked is None:
-                return own, self._default_model(own), [f"The provider is {own.name}, as given; the model is its default."]
-            named, rest = split_model(asked)
-            if named is None or (model is None and find_provider(named) is not own):
-                # With a provider given, a name that looks like another's is this one's own: "openai/gpt-4o" at OpenRouter.
-                return own, asked, [f"The provider is {own.name}, as given; the model is {asked!r}."]
-            return find_provider(named), rest, [f"{asked!r} names the provider and the model."]
-        if asked is None:
-            own = find_provider("custom")
-            return own, self._default_model(own), []
-        named, rest = split_model(asked)
-        if named is not None:
-            return find_provider(named), rest, [f"{asked!r} names the provider and the model."]
-        if model is not None and (settings.provider or settings.model):
-            own = self._resolve(None)[0]
-            return own, asked, [f"{asked!r} names no provider, so it is the client's own, {own.name}."]
-        owner = owner_of(asked)
-        if owner is not None:
-            return find_provider(owner), asked, [f"{asked!r} is a model of {owner}."]
-        if settings.base_url is not None:
-            return find_provider("custom"), asked, [f"{asked!r} is served at the base_url given."]
-        msg = (
-            f"It cannot be told who serves {asked!r}. Name the provider, as in 'openai/{asked}', or pass provider=, or base_url= for a "
-            "server of your own."
-        )
-        raise ConfigurationError(msg)
-
-    @staticmethod
-    def _default_model(provider: Provider) -> str:
-        if provider.default_model is None:
-            msg = f"{provider.name} has no model of its own to begin with: name one, as in Client('{provider.name}/MODEL')."
-            raise ConfigurationError(msg)
-        return provider.default_model
-
-    def _options(self, provider: Provider) -> dict[str, str]:
-        given = self.settings.options or {}
-        options = {name: str(value) for name, value in given.items() if value is not None}
-        for name, option in provider.options.items():
-            if name in options:
-                continue
-            found = environ(option.env)
-            if found is not None:
-                options[name] = found[1]
-            elif option.default is not None:
-                options[name] = option.default
-        return options
-
-    def _base_url(self, provider: Provider, options: Mapping[str, str], own: bool, reasons: list[str]) -> str:
-        if own and self.settings.base_url is not None:
-            reasons.append("The address is the base_url given.")
-            return provider.base(self.settings.base_url, options)
-        found = environ(provider.base_env)
-        if found is not None:
-            reasons.append(f"The address is that of {found[0]}.")
-            return provider.base(found[1], options)
-        reasons.append("The address is the provider's own.")
-        return provider.base(None, options)
-
-    def _pool(self, provider: Provider, base_url: str, auth: Auth, own: bool, reasons: list[str]) -> APIKeyPool | None:
-        """Return the keys for an address: one pool for all models there."""
-        if not auth.needs_key:
-            reasons.append("The credential is the one given as auth=." if own and self.settings.auth is not None else "No key is needed.")
-            return None
-        where = f"{provider.name} {base_url}"
-        if where not in self._pools:
-            self._pools[where] = self._make_pool(provider, own, reasons)
-        return self._pools[where]
-
-    def _make_pool(self, provider: Provider, own: bool, reasons: list[str]) -> APIKeyPool | None:
-        settings = self.settings
-        if own and settings.api_keys is not None:
-            reasons.append("The keys are those given as api_keys=.")
-            return settings.api_keys if isinstance(settings.api_keys, APIKeyPool) else APIKeyPool(list(settings.api_keys))
-        if own and settings.api_key is not None:
-            reasons.append("The key is the one given as api_key=.")
-            return APIKeyPool([settings.api_key])
-        found = environ(provider.key_env)
-        if found is not None:
-            reasons.append(f"The key is that of {found[0]}.")
-            return APIKeyPool([found[1]], names=[found[0]])
-        if not provider.key_required:
-            reasons.append("No key was given, and none is needed.")
-            return None
-        variables = " or ".join(provider.key_env)
-        msg = f"There is no key for {provider.name}: pass api_key=" + (f", or set {variables}." if variables else ".")
-        raise ConfigurationError(msg)
-
-    # -- calls
+        """Return the endpoint for *model*, or the client's own. Raises ``ConfigurationError`` if it cannot be told."""
+        return self.default if model is None else self._endpoints.find(model)
 
     def completion(
         self,
@@ -398,11 +179,6 @@ class Router:
 
 
 _SHOWN = frozenset({"content-type", "accept", "user-agent"})
-
-
-def _from_environment(provider: Provider) -> dict[str, str]:
-    found = {header: environ(names) for header, names in provider.headers.items()}
-    return {**provider.static_headers, **{header: value[1] for header, value in found.items() if value is not None}}
 
 
 def _finish_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> CompletionResponse:

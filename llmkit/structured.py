@@ -151,19 +151,18 @@ def parse(shape: ResponseFormat, text: str) -> Any:
         reason = f"is not JSON: {exc}" if text.strip() else "is empty"
         msg = f"The answer {reason}"
         raise StructuredOutputError(msg, text=text, original_error=exc) from exc
-    if shape.schema is None:
-        return answer
     try:
-        return _fitted(shape, answer, shape.schema)
+        return _fitted(shape, answer)
     except (Mismatch, RecursionError) as exc:
         msg = f"The answer does not fit {shape.name}: {exc}"
         raise StructuredOutputError(msg, text=text, parsed=answer, original_error=exc) from exc
 
 
-def _fitted(shape: ResponseFormat, answer: Any, schema: Schema) -> Any:
-    value = drop_nulls(_unwrapped(shape, answer), schema)
-    if shape.wrapped:
-        value = value["value"]
+def _fitted(shape: ResponseFormat, answer: Any) -> Any:
+    if shape.schema is None:
+        return answer
+    given = drop_nulls(_unwrapped(shape, answer), shape.schema)
+    value = given["value"] if shape.wrapped else given
     if shape.type is None:
         return value
     from llmkit.schema.structuring import structure  # loads cattrs

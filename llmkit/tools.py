@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter
 from types import SimpleNamespace
-from typing import Any, Optional, TypeVar, overload
+from typing import Any, NamedTuple, Optional, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from attrs import field, frozen
@@ -95,8 +95,7 @@ class Tool:
         return structure_fields(given, _signature_of(self.function).fields)
 
 
-@frozen(kw_only=True)
-class _Signature:
+class _Signature(NamedTuple):
     """A function as a model sees it, and the types that its arguments are read as."""
 
     description: str

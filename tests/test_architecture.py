@@ -30,7 +30,7 @@ FLOORS = [
     {"models", "address"},
     {"dialects", "resilience", "auth", "catalogue"},
     {"providers"},
-    {"settings", "detection", "exchange", "call", "routing"},
+    {"settings", "detection", "exchange", "call", "endpoints", "routing"},
     {"client"},
     {"testing"},
     {"cli"},
@@ -99,7 +99,7 @@ def test_llmkit_never_imports_its_twin() -> None:
 def test_a_dialect_is_pure(path: Path) -> None:
     """No client, no policy, no clock, no environment, no socket, no file."""
     forbidden = {"time", "os", "socket", "random", "threading", "asyncio", "pathlib", "urllib.request", "secrets", "uuid", "datetime"}
-    rooms = {"client", "call", "exchange", "routing", "resilience", "providers", "settings", "detection", "auth"}
+    rooms = {"client", "call", "exchange", "endpoints", "routing", "resilience", "providers", "settings", "detection", "auth"}
 
     used = set(imports(path))
 

@@ -137,7 +137,7 @@ FACTS: dict[str, tuple[dict[str, str], str, str | None, str | None, tuple[str, s
     ),
     "litellm": ({}, "http://localhost:4000/v1/chat/completions", "http://localhost:4000/v1/models", "LITELLM_PROXY_API_KEY", BEARER),
     "vllm": ({}, "http://localhost:8000/v1/chat/completions", "http://localhost:8000/v1/models", "VLLM_API_KEY", BEARER),
-    "ollama": ({}, "http://localhost:11434/v1/chat/completions", "http://localhost:11434/v1/models", "OLLAMA_API_KEY", BEARER),
+    "ollama": ({}, "http://127.0.0.1:11434/api/chat", "http://127.0.0.1:11434/api/tags", "OLLAMA_API_KEY", BEARER),
     "lmstudio": ({}, "http://localhost:1234/v1/chat/completions", "http://localhost:1234/v1/models", "LM_STUDIO_API_KEY", BEARER),
     "fastchat": ({}, "http://localhost:8000/v1/chat/completions", "http://localhost:8000/v1/models", "FASTCHAT_API_KEY", BEARER),
     "textgen": ({}, "http://127.0.0.1:5000/v1/chat/completions", "http://127.0.0.1:5000/v1/models", "TEXTGEN_API_KEY", BEARER),

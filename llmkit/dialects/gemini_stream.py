@@ -31,6 +31,9 @@ __all__ = ["GeminiStream", "joined"]
 # What may be said of a text that it shares with the next piece of it.
 _RUNNING = frozenset({"text", "thought"})
 
+OPENING = b"{["
+LINE_FEED = 10
+
 
 def joined(owner: str, pieces: Iterable[Any], response: HttpResponse, request: CompletionRequest) -> dict[str, Any]:
     """Return the whole answer of which *pieces* are the parts. Raises ``WireError`` if they are not all there."""
@@ -102,6 +105,7 @@ class GeminiStream:
     _head: dict[str, Any] = field(factory=dict, init=False)  # what events say beside candidates and usage
     _usage: dict[str, Any] | None = field(default=None, init=False)  # each event's counts include those before it
     _seen: bool = field(default=False, init=False)  # whether any event came
+    _closing: bool = field(default=False, init=False)  # whether any came that may be the last
 
     def feed(self, data: bytes) -> list[CompletionChunk]:
         if self.ended or not data:
@@ -113,7 +117,8 @@ class GeminiStream:
             raise self._with(chunks, WireError.malformed(str(error), self.answer_to)) from None
         except WireError as error:
             raise self._with(chunks, error) from None
-        self.ended = self._is_proven() and self._has_all()
+        if self._closing:
+            self.ended = self._is_proven() and self._has_all()
         return chunks
 
     @staticmethod
@@ -125,13 +130,14 @@ class GeminiStream:
         if self._bare is not None:
             self._bare += data
             self._read_bare(chunks)
-        elif (b"{" in data or b"[" in data) and (start := self._bare_from(data)) >= 0:
+        elif b"\n{" in data or b"\n[" in data or (self._begins_line and data[0] in OPENING):
+            start = self._bare_from(data)
             self._read_events(self._sse.feed(data[:start]), chunks)
             self._read_events(self._sse.finish(), chunks)
             self._bare = bytearray(data[start:])
             self._read_bare(chunks)
         else:
-            self._begins_line = data.endswith(b"\n")
+            self._begins_line = data[-1] == LINE_FEED
             self._read_events(self._sse.feed(data), chunks)
 
     def finish(self) -> list[CompletionChunk]:
@@ -172,11 +178,10 @@ class GeminiStream:
     # -- bare JSON
 
     def _bare_from(self, data: bytes) -> int:
-        """Return where in *data* a line begins with bare JSON; -1 where none does."""
-        if self._begins_line and data[:1] in (b"{", b"["):
+        """Return where in *data* a line begins with bare JSON."""
+        if self._begins_line and data[0] in OPENING:
             return 0
-        starts = [found + 1 for mark in (b"\n{", b"\n[") if (found := data.find(mark)) >= 0]
-        return min(starts, default=-1)
+        return min(found + 1 for mark in (b"\n{", b"\n[") if (found := data.find(mark)) >= 0)
 
     def _read_bare(self, chunks: list[CompletionChunk], *, last: bool = False) -> None:
         """Read the bare JSON if it is whole, which in the middle of a stream only short ones, errors, are looked at for."""
@@ -251,6 +256,7 @@ class GeminiStream:
             for candidate in candidates:
                 self._read_candidate(candidate, piece, chunks)
             if not self._candidates and block_reason(piece):
+                self._closing = True
                 chunks.append(CompletionChunk("", "", None, FinishReason.CONTENT_FILTER, read_usage(self._usage), piece))
 
     def _read_candidate(self, candidate: Any, piece: dict[str, Any], chunks: list[CompletionChunk]) -> None:
@@ -271,6 +277,7 @@ class GeminiStream:
         reason = word(candidate.get("finishReason"))
         if reason:
             found.reason = reason
+            self._closing = True
         if index != 0:
             return
         if reason:

@@ -60,12 +60,14 @@ class ChatLines:
             return []
         self._over = True
         chunks = self._read(self._lines.finish)
-        self._check_end()
+        self._check_end(chunks)
         return chunks
 
-    def _check_end(self) -> None:
+    def _check_end(self, chunks: list[CompletionChunk]) -> None:
         if not self.ended:
-            raise self._cut_off()
+            error = self._cut_off()
+            error.chunks = chunks
+            raise error
 
     def _cut_off(self) -> WireError:
         return WireError.truncated("The stream ended before the answer was complete: no line said that it is done.", self.answer_to)

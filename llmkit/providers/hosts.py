@@ -282,7 +282,7 @@ HOSTS: Mapping[str, Row] = {
     "ollama": lambda name: Provider(
         name=name,
         base_url=f"http://127.0.0.1:{OLLAMA_PORT}",
-        own_path="/v1|/api",
+        own_path="/v1|/api(?:/chat)?",
         read_base=ollama_host,
         key_env=("OLLAMA_API_KEY",),
         key_required=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -283,7 +284,7 @@ def test_arguments_nested_too_deeply_to_be_written_are_kept() -> None:
 
 
 JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5)),
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5)),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
@@ -316,10 +317,8 @@ JSON = st.recursive(
 def test_whatever_comes_only_a_wire_error_does(data: bytes) -> None:
     """Whole answers, errors, and lists of models."""
     for attempt in (lambda: DIALECT.decode(reply(data), ASKED), lambda: DIALECT.decode_models(reply(data))):
-        try:
+        with contextlib.suppress(WireError):
             attempt()
-        except WireError:
-            pass
     assert 500 == DIALECT.fault(reply(data, 500)).status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Iterable
@@ -112,7 +113,7 @@ def test_random_slices_change_nothing(name: str, data: st.DataObject) -> None:
     edges = [0, *cuts, len(stream)]
 
     _, answer, fault = read([stream])
-    sliced = read([stream[a:b] for a, b in zip(edges, edges[1:], strict=False)])
+    sliced = read([stream[a:b] for a, b in itertools.pairwise(edges)])
 
     assert (answer, answer.raw) == (sliced[1], sliced[1].raw)
     assert (fault and (fault.kind, fault.message)) == (sliced[2] and (sliced[2].kind, sliced[2].message))
@@ -141,8 +142,10 @@ def test_a_stream_cut_anywhere_is_never_a_success(name: str) -> None:
 
         assert fault is not None
         assert fault.kind in ("truncated", "malformed")
-        assert whole.text.startswith(answer.text)
-        assert answer.text == "".join(chunk.text for chunk in chunks)
+        given = "".join(chunk.text for chunk in chunks)
+        assert whole.text.startswith(given)
+        # What may become a tag is held back from the chunks, but not from the answer that was cut.
+        assert answer.text in (given, "<th")
         assert FinishReason.UNKNOWN is answer.finish_reason
 
 
