@@ -10,16 +10,16 @@ import http.client
 import json
 import os
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from llmkit.errors import ConfigurationError
-from llmkit.providers import Provider, detectable, split_model
+from llmkit.providers import Provider, detectable, local_server, split_model
 
 __all__ = ["Found", "detect"]
 
 MODEL_VARIABLE = "LLMKIT_MODEL"
-OLLAMA = ("127.0.0.1", 11434)  # where Ollama listens unless told otherwise: its own documentation, read 2026-11-21
 PROBE_TIME = 0.3  # seconds: nobody should wait longer to learn that there is nothing
 
 
@@ -45,7 +45,7 @@ def detect() -> Found:
     variables = ", ".join(row.key_env[0] for row in detectable())
     msg = (
         f"No provider was found. Looked for {MODEL_VARIABLE}, for the keys {variables}, and for an Ollama at "
-        f"{OLLAMA[0]}:{OLLAMA[1]}. Set one of them, or name a model: Client('openai/gpt-4o-mini', api_key=...)."
+        f"{_local_base()}. Set one of them, or name a model: Client('openai/gpt-4o-mini', api_key=...)."
     )
     raise ConfigurationError(msg)
 
@@ -58,9 +58,10 @@ def _candidates() -> Iterator[Found]:
         for variable in row.key_env:
             if os.environ.get(variable):
                 yield Found(provider=row.name, model=_default(row), reason=f"{variable} is set, so the provider is {row.name}.")
-    local = _local_model()
-    if local is not None:
-        yield Found(provider="ollama", model=local, reason="An Ollama answers on this machine.")
+    model = _local_model(_local_base())
+    if model is not None:
+        local = local_server()
+        yield Found(provider=local.name, model=model, reason=f"{local.name} answers at {_local_base()}.")
 
 
 def _named(model: str) -> Found:
@@ -76,11 +77,19 @@ def _default(row: Provider) -> str:
     return row.default_model
 
 
-def _local_model() -> str | None:
-    """Return the first model of an Ollama on this machine; None where none answers in time."""
-    connection = http.client.HTTPConnection(*OLLAMA, timeout=PROBE_TIME)
+def _local_base() -> str:
+    """Return where the local server is, or would be."""
+    local = local_server()
+    return local.base(next(filter(None, map(os.environ.get, local.base_env)), None), {})
+
+
+def _local_model(base: str) -> str | None:
+    """Return the first model of the server at *base* that can chat; None where none answers in time."""
+    parts = urlsplit(base)
+    connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = connect(parts.hostname or "", parts.port, timeout=PROBE_TIME)
     try:
-        connection.request("GET", "/api/tags")
+        connection.request("GET", f"{parts.path}/api/tags")
         reply = connection.getresponse()
         listing = json.loads(reply.read(1 << 20)) if reply.status == 200 else {}
     except (OSError, http.client.HTTPException, ValueError):

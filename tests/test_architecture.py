@@ -24,7 +24,7 @@ HOMES = {
 
 # Rooms from the ground up: a room may import those before it, and itself.
 FLOORS = [
-    {"_fork", "secrets", "errors"},
+    {"_fork", "kinds", "secrets", "errors"},
     {"schema", "tools", "structured"},
     {"transport"},
     {"models", "address"},

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import collections.abc
 import dataclasses
 import enum
 import json
 import subprocess
 import sys
-import typing
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from pathlib import Path
 from types import GenericAlias
@@ -19,7 +17,7 @@ from uuid import UUID
 import attrs
 import pytest
 import typing_extensions
-from annotated_types import Ge, Gt, Le, Len, Lt, MultipleOf
+from annotated_types import Ge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -42,14 +40,6 @@ class Size(enum.IntEnum):
     LARGE = 2
 
 
-class Mood(str, enum.Enum):
-    GOOD = "good"
-
-
-class Weight(float, enum.Enum):
-    HALF = 0.5
-
-
 @attrs.frozen
 class Guest:
     name: str
@@ -67,17 +57,6 @@ class Cat:
 class Dog:
     kind: Literal["dog"]
     lives: int | None = 1
-
-
-@attrs.frozen
-class Thin:
-    x: int
-
-
-@attrs.frozen
-class Wide:
-    x: int
-    y: int = 0
 
 
 @dataclasses.dataclass
@@ -99,14 +78,6 @@ class Point(NamedTuple):
 @attrs.frozen
 class Box(Generic[T]):
     content: T
-
-
-@dataclasses.dataclass
-class Grumpy:
-    x: int
-
-    def __post_init__(self) -> None:
-        raise RuntimeError("not today")
 
 
 def asked(value: Any) -> ResponseFormat:
@@ -181,6 +152,8 @@ def test_nulls_of_optional_properties_are_dropped_from_plain_answers() -> None:
         ("yaml", "'yaml'"),
         (3, "No JSON Schema can be made of 3"),
         (bytes, "base64"),
+        ([int], "No JSON Schema can be made of"),
+        (Annotated[int, ["a"]], "must be hashable"),
         ({"type": "jsonobject"}, "neither a JSON Schema nor"),
         ({"a": "integer"}, "neither a JSON Schema nor"),
         ({"type": "json_schema"}, "must have a schema"),
@@ -287,59 +260,11 @@ def test_what_is_not_json_is_told_with_its_text(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("tp", "value", "words"),
     [
-        (Guest, {"name": 3}, r"Guest: \$\.name: expected text, got 3"),
-        (Guest, {}, r"\$\.name: is required, but missing"),
-        (Guest, [], r"\$: expected an object, got \[\]"),
+        (Guest, {"name": 3}, r"The answer does not fit Guest: \$\.name: expected text, got 3"),
         (Guest, {"name": "a", "code": "long"}, r"\$: Length of '_code' must be <= 2: 4"),
-        (Grumpy, {"x": 1}, r"\$: not today"),
-        (Node, {"value": 1, "children": [{"value": 2}, {"value": "x"}]}, r"\$\.children\[1\]\.value: expected an integer"),
-        (Node, {"value": "x", "children": 3}, r"\$\.value: expected an integer.*; \$\.children: expected a list"),
-        (Movie, {"title": "a", "year": "x"}, r"\$\.year: expected an integer"),
-        (Point, {"y": 1}, r"\$\.x: is required"),
-        (dict[str, int], {"a": "x"}, r"\$\['a'\]: expected an integer"),
-        (dict[Literal["a"], int], {"b": 1}, r"""\$\['b'\]: expected one of "a", got "b\""""),
-        (tuple[int, str], "ab", "expected a list"),
-        (tuple[int, str], [1], r"expected a list of 2, got \[1\]"),
-        (tuple[int, str], [1, 2], r"\$\[1\]: expected text"),
-        (list[int], {"0": 1}, "expected a list"),
-        (list[str], "abc", "expected a list"),
-        (int, "3", 'expected an integer, got "3"'),
-        (int, True, "expected an integer, got true"),
-        (int, 3.5, "expected an integer"),
-        (float, True, "expected a number"),
-        (float, "3.0", "expected a number"),
-        (float, 10**400, "a float can hold"),
-        (str, 3, "expected text"),
-        (bool, 1, "expected true or false"),
-        (type(None), 0, "expected null"),
-        (Literal["a", 1], True, 'expected one of "a", 1, got true'),
-        (Color, "green", 'expected one of "red", "blue"'),
-        (Size, True, "expected one of 1, 2"),
-        (Mood, "bad", 'expected one of "good"'),
-        (Weight, 1.5, "expected one of 0.5"),
-        (Decimal, "abc", "expected a number"),
-        (Decimal, "NaN", "expected a finite number"),
-        (Decimal, True, "expected a number"),
-        (UUID, "abc", "expected a UUID"),
-        (UUID, 3, "expected a UUID"),
-        (date, "20260101", "expected a date"),
-        (date, "2026-02-30", "expected a date"),
-        (time, "25:00", "expected a time"),
-        (time, "noon", "expected a time"),
-        (datetime, "2026-01-01", "expected a date and time"),
-        (datetime, "2026-01-01X00:00", "expected a date and time"),
-        (datetime, 1700000000, "expected a date and time"),
-        (Path, 3, "expected a path"),
-        (set[Any], [[1]], "unhashable"),
-        (int | str, 3.5, r"fits none of: int \(expected an integer, got 3.5\), str"),
-        (Cat | Dog, {"kind": "cow"}, r"Cat \(\.kind: expected one of .*Dog \(\.kind"),
-        (Annotated[int, Ge(0)], -1, "expected minimum 0, got -1"),
-        (Annotated[int, Gt(0)], 0, "expected exclusiveMinimum 0"),
-        (Annotated[int, Le(0)], 1, "expected maximum 0"),
-        (Annotated[int, Lt(0)], 0, "expected exclusiveMaximum 0"),
-        (Annotated[int, MultipleOf(3)], 4, "expected multipleOf 3"),
-        (Annotated[str, Len(2, 3)], "a", "expected minLength 2"),
-        (Annotated[list[int], Len(0, 1)], [1, 2], "expected maxLength 1"),
+        (Movie, {"title": "a", "year": "x"}, r"fit Movie: \$\.year: expected an integer"),
+        (int, "3", r'fit response: \$: expected an integer, got "3"'),
+        (list[Guest], [{"name": "a"}, {}], r"\$\[1\]\.name: is required, but missing"),
     ],
     ids=repr,
 )
@@ -355,115 +280,65 @@ def test_what_does_not_fit_is_told_with_its_path(tp: Any, value: Any, words: str
     assert answer == caught.value.parsed
 
 
-def test_a_long_list_of_problems_is_cut() -> None:
-    """The first five are enough to see what is wrong."""
-    with pytest.raises(StructuredOutputError, match=r"\$\[4\].*\(and 995 more\)") as caught:
-        read(list[int], ["x"] * 1000)
-
-    assert len(str(caught.value)) < 1000
-
-
-def test_a_long_value_is_cut() -> None:
-    """A page of text in the wrong place does not fill the message."""
-    with pytest.raises(StructuredOutputError) as caught:
-        read(int, "x" * 10_000)
-
-    assert len(str(caught.value)) < 300
-
-
 @pytest.mark.parametrize(
     ("tp", "value", "result"),
     [
-        (int, 3.0, 3),
-        (float, 3, 3.0),
-        (UserId, 3, 3),
-        (type(None), None, None),
-        (Any, {"a": [1]}, {"a": [1]}),
-        (Guest, {"name": "Ann", "unknown": 1, "code": "y"}, Guest("Ann", code="y")),
         (Guest, {"name": "Ann", "age": None}, Guest("Ann")),
-        (Movie, {"title": "a", "year": None, "unknown": 1}, {"title": "a"}),
-        (Point, {"x": 1}, Point(1, 0)),
-        (Box[Point], {"content": {"x": 1, "y": 2}}, Box(Point(1, 2))),
-        (Box[T], {"content": "x"}, Box("x")),  # type: ignore[valid-type]
+        (Movie, {"title": "a", "year": None}, {"title": "a"}),
         (Node, {"value": 1, "children": [{"value": 2, "children": None}]}, Node(1, [Node(2)])),
-        (Mood, "good", Mood.GOOD),
-        (Weight, 0.5, Weight.HALF),
-        (Literal[Color.RED, "x"], "red", Color.RED),
-        (Decimal, 0.1, Decimal("0.1")),
-        (Decimal, "12.50", Decimal("12.50")),
-        (datetime, "2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)),
-        (datetime, "2026-01-02t03:04:05.1234567z", datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=timezone.utc)),
-        (datetime, "2026-01-02 03:04", datetime(2026, 1, 2, 3, 4)),
-        (datetime, "2026-01-02T03:04:05+0200", datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))),
-        (time, "03:04:05.5-01", time(3, 4, 5, 500000, tzinfo=timezone(timedelta(hours=-1)))),
-        (collections.abc.Sequence[int], [1], [1]),
-        (collections.abc.Set[int], [1], {1}),
-        (collections.abc.Mapping[str, int], {"a": 1}, {"a": 1}),
-        (tuple[()], [], ()),
-        (typing.Tuple, [1, "a"], (1, "a")),  # noqa: UP006
-        (tuple, [1, "a"], (1, "a")),
         (Cat | Dog, {"kind": "dog", "lives": None}, Dog("dog", None)),
         (Cat | Dog, {"kind": "cat", "lives": None}, Cat("cat")),
-        (Thin | Wide, {"x": 1, "y": 2}, Wide(1, 2)),
-        (Thin | Wide, {"x": 1, "z": 2}, Thin(1)),
-        (str | int | None, None, None),
-        (datetime | str, "2026-01-02T03:04", datetime(2026, 1, 2, 3, 4)),
-        (datetime | str, "tomorrow", "tomorrow"),
-        (Annotated[int | str, Ge(0)], "x", "x"),
-        (Annotated[float, MultipleOf(0.1)], 0.3, 0.3),
+        (Guest | None, None, None),
     ],
     ids=repr,
 )
-def test_json_becomes_what_the_annotation_says(tp: Any, value: Any, result: Any) -> None:
-    """Nulls that say "absent" take the default, unknown keys are passed over, the fitting member of a union is found."""
-    structured = read(tp, value)
-
-    assert result == structured
-    assert type(result) is type(structured)
+def test_nulls_that_say_absent_take_the_default(tp: Any, value: Any, result: Any) -> None:
+    """Strict mode makes a model write every key; where None is a value of the field, it stays."""
+    assert result == read(tp, value)
 
 
-@pytest.mark.parametrize(("tp", "kind"), [(int | float, float), (float | int, float)])
-def test_a_number_in_a_union_keeps_its_kind(tp: Any, kind: type) -> None:
-    """3.0 stays a float though it may be an int, and 3 an int."""
-    assert kind is type(read(tp, 3.0))
-    assert int is type(read(tp, 3))
-
-
-def test_members_of_a_union_are_tried_in_their_order() -> None:
-    """Equal unions in another order are another request: text first means text."""
+def test_unions_in_another_order_are_not_mixed_up() -> None:
+    """Equal unions in another order are another request, although Python takes them for the same key."""
     assert "2026-01-02" == read(str | date, "2026-01-02")
     assert date(2026, 1, 2) == read(date | str, "2026-01-02")
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="the type statement came with Python 3.12")
-def test_an_alias_may_contain_itself() -> None:
-    """A recursive alias is read as deep as the answer goes."""
-    names: dict[str, Any] = {}
-    exec("type Tree = list[Tree] | int", names)
-
-    assert [1, [2, [3]]] == read(names["Tree"], [1, [2, [3]]])
-    with pytest.raises(StructuredOutputError, match="fits none of"):
-        read(names["Tree"], [1, ["two"]])
-
-
-def test_a_pydantic_model_is_read_by_pydantic() -> None:
-    """Its own rules hold, in strict models too, and its errors have our paths."""
+def test_a_pydantic_model_is_a_shape() -> None:
+    """Named after it, and read by its own rules: a strict one takes its date from JSON text."""
     pydantic = pytest.importorskip("pydantic")
     stay = pydantic.create_model("Stay", __config__={"strict": True}, day=(date, ...), nights=(int, 1))
-    trip = pydantic.create_model("Trip", stays=(list[stay], ...))  # type: ignore[valid-type]
 
-    parsed = parse(asked(trip), '{"stays": [{"day": "2026-01-02", "nights": null}]}')
+    parsed = parse(asked(stay), '{"day": "2026-01-02", "nights": null}')
 
-    assert trip(stays=[stay(day=date(2026, 1, 2))]) == parsed
-    assert [stay(day=date(2026, 1, 2), nights=2)] == read(list[stay], [{"day": "2026-01-02", "nights": 2}])  # type: ignore[valid-type]
-    with pytest.raises(StructuredOutputError, match=r"Trip: \$\.stays\[0\]\.day: Field required"):
-        parse(asked(trip), '{"stays": [{}]}')
+    assert stay(day=date(2026, 1, 2)) == parsed
+    with pytest.raises(StructuredOutputError, match=r"Stay: \$\.day: Field required"):
+        parse(asked(stay), "{}")
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_an_answer_nested_too_deeply_is_refused(depth: int) -> None:
+    """Whether it is found when its text is read or when its type is made, and never as a RecursionError."""
+    text = '{"value": 1, "children": [' * depth + "]}" * depth
+
+    with pytest.raises(StructuredOutputError, match="recursion") as caught:
+        parse(asked(Node), text)
+
+    assert isinstance(caught.value.original_error, RecursionError)
+
+
+def test_depth_alone_is_no_fault() -> None:
+    """Where any JSON will do, a deep one does."""
+    text = '{"a": ' + "[" * 200 + "]" * 200 + "}"
+
+    assert json.loads(text) == parse(asked({"type": "object", "properties": {"a": {}}}), text)
 
 
 def test_asking_for_a_shape_loads_neither_cattrs_nor_pydantic() -> None:
     """They are loaded when the first value is structured, and pydantic never on behalf of others."""
     code = (
         "import sys, attrs\n"
+        "import llmkit.schema\n"
+        "print([name for name in ('cattrs', 'pydantic', 'typing_extensions', 'uuid', 'decimal') if name in sys.modules])\n"
         "from llmkit.structured import as_response_format, parse\n"
         "Guest = attrs.make_class('Guest', {'name': attrs.field(type=str)})\n"
         "shape = as_response_format(Guest)\n"
@@ -474,7 +349,7 @@ def test_asking_for_a_shape_loads_neither_cattrs_nor_pydantic() -> None:
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
-    assert ["[]", "['cattrs']"] == done.stdout.splitlines()
+    assert ["[]", "[]", "['cattrs']"] == done.stdout.splitlines()
 
 
 # Types with their values: each leaf is a type and a strategy for it.

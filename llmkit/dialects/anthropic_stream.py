@@ -11,6 +11,7 @@ Source: Anthropic API reference, "Streaming Messages", and recorded streams; rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -26,7 +27,7 @@ from llmkit.dialects.anthropic_answers import (
     written,
 )
 from llmkit.dialects.base import StreamDecoder, WireError
-from llmkit.dialects.framing import FramingError, SSEDecoder, loads
+from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
 from llmkit.dialects.wire_json import at, object_in, word
 from llmkit.models.content import Message
 from llmkit.models.fault import Fault
@@ -237,27 +238,33 @@ class MessageStream:
         self._made = Assembly(owner=self.owner, answer_to=self.answer_to, asked=self.asked)
 
     def feed(self, data: bytes) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        try:
-            return self._read(self._sse.feed(data))
-        except FramingError as error:
-            raise WireError.malformed(str(error), self.answer_to) from None
+        return [] if self.ended else self._read(self._sse.feed, data)
 
     def finish(self) -> list[CompletionChunk]:
         if self.ended:
             return []
-        try:
-            chunks = self._read(self._sse.finish())
-        except FramingError as error:
-            raise WireError.malformed(str(error), self.answer_to) from None
+        chunks = self._read(self._sse.finish)
         if not self._made.is_complete:
-            raise self._cut_off()
+            error = self._cut_off()
+            error.chunks = chunks
+            raise error
         self.ended = True
         return chunks
 
-    def _read(self, events: list[Any]) -> list[CompletionChunk]:
+    def _read(self, events: Callable[..., list[SSEEvent]], *data: bytes) -> list[CompletionChunk]:
         chunks: list[CompletionChunk] = []
+        try:
+            self._read_events(events(*data), chunks)
+        except FramingError as error:
+            fault = WireError.malformed(str(error), self.answer_to)
+            fault.chunks = chunks
+            raise fault from None
+        except WireError as error:
+            error.chunks = chunks
+            raise
+        return chunks
+
+    def _read_events(self, events: list[SSEEvent], chunks: list[CompletionChunk]) -> None:
         for event_type, data in events:
             event = loads(data)
             if event.__class__ is not dict:
@@ -268,7 +275,6 @@ class MessageStream:
             if self._made.stopped:
                 self.ended = True
                 break
-        return chunks
 
     def _cut_off(self) -> WireError:
         rest = self._sse.leftover

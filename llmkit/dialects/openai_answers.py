@@ -10,18 +10,20 @@ Source: OpenAI API reference, "Create chat completion", and recorded traffic of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.openai_faults import count, is_text, label, load_json, refuse_errors, word
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
 from llmkit.models.content import Message, Text
 from llmkit.models.fault import Fault
-from llmkit.models.info import ModelInfo
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
 from llmkit.transport.base import HttpResponse
+
+if TYPE_CHECKING:
+    from llmkit.models.info import ModelInfo
 
 __all__ = ["BROKEN_OFF", "decode", "decode_models", "finish_reason", "is_stream", "read_usage", "refuse_broken_off", "usage_in"]
 
@@ -155,6 +157,8 @@ def decode_models(response: HttpResponse) -> list[ModelInfo]:
 
 def _model(row: Mapping[str, Any]) -> ModelInfo:
     window = row.get("context_window") or row.get("context_length") or row.get("max_model_len") or row.get("max_context_length")
+    from llmkit.models.info import ModelInfo  # not needed by those who only want answers
+
     return ModelInfo(
         id=word(row.get("id")) or word(row.get("model_id")) or word(row.get("name")),
         owned_by=word(row.get("owned_by")) or None,

@@ -20,13 +20,14 @@ from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
 from llmkit.providers.provider import Provider, Row
-from llmkit.providers.table import ALIASES, DETECTED, MODEL_PREFIXES, TABLE
+from llmkit.providers.table import ALIASES, DETECTED, LOCAL, MODEL_PREFIXES, TABLE
 
 __all__ = [
     "ROWS",
     "Registry",
     "detectable",
     "find_provider",
+    "local_server",
     "owner_of",
     "provider_names",
     "register_provider",
@@ -159,6 +160,11 @@ def detectable() -> list[Provider]:
     """
     rows = [ROWS.find(name) for name in DETECTED] + ROWS.added()
     return [row for row in rows if row is not None and row.key_env and row.default_model is not None]
+
+
+def local_server() -> Provider:
+    """Return the provider that is looked for on this machine, where no key variable is set."""
+    return find_provider(LOCAL)
 
 
 def register_provider(

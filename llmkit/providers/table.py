@@ -21,7 +21,7 @@ from llmkit.providers.hosts import HOSTS, host
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.vertex import vertex_access, vertex_host
 
-__all__ = ["ALIASES", "DETECTED", "MODEL_PREFIXES", "PLAIN", "TABLE"]
+__all__ = ["ALIASES", "DETECTED", "LOCAL", "MODEL_PREFIXES", "PLAIN", "TABLE"]
 
 # Other names, those of other libraries among them.
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -66,6 +66,8 @@ MODEL_PREFIXES: Mapping[str, tuple[str, ...]] = {
     "xiaomi": ("mimo-",),
     "v0": ("v0-",),
 }
+
+LOCAL = "ollama"  # looked for on this machine, where no key variable is set
 
 # Whose key variables are looked for when no provider is named, in this order. A variable that often holds a key for something else
 # (HF_TOKEN, GITHUB_TOKEN, WANDB_API_KEY) is not looked for.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from llmkit import detection
 from llmkit.cli import main
 from llmkit.testing import FakeServer, Reply
 
@@ -66,8 +65,7 @@ def test_a_check_asks_the_provider(run: Run, server: FakeServer) -> None:
 def test_finding_nothing_is_a_failure_that_tells_what_to_do(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Status 1, and what was looked for."""
     with FakeServer() as gone:
-        port = int(gone.origin.rpartition(":")[2])
-    monkeypatch.setattr(detection, "OLLAMA", ("127.0.0.1", port))
+        monkeypatch.setenv("OLLAMA_HOST", gone.origin)
 
     status = main(["doctor"])
 

@@ -124,7 +124,13 @@ def test_what_cannot_be_json_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("model", "expected"),
-    [("claude-opus-5", 128_000), ("claude-haiku-4-5", 64_000), ("claude-3-5-haiku-latest", 8192), ("claude-tomorrow-9", 64_000), ("llama", 4096)],
+    [
+        ("claude-opus-5", 128_000),
+        ("claude-haiku-4-5", 64_000),
+        ("claude-3-5-haiku-latest", 8192),
+        ("claude-tomorrow-9", 64_000),
+        ("llama", 4096),
+    ],
 )
 def test_the_bound_is_the_models_own(model: str, expected: int) -> None:
     """Of an unknown model it is what every Claude can write."""
@@ -300,7 +306,9 @@ def test_a_shape_that_cannot_be_held_is_asked_for_in_words(model: str, wanted: A
 
 def test_a_host_without_schemas_is_told_in_words() -> None:
     """And gets no strict tools."""
-    sent = body(dialect=AnthropicMessages(takes_schemas=False), response_format=SCHEMA, tools=[Tool(name="count", parameters=SCHEMA, strict=True)])
+    sent = body(
+        dialect=AnthropicMessages(takes_schemas=False), response_format=SCHEMA, tools=[Tool(name="count", parameters=SCHEMA, strict=True)]
+    )
 
     assert "output_config" not in sent
     assert "strict" not in sent["tools"][0]

@@ -36,7 +36,10 @@ def shape(**properties: Any) -> dict[str, Any]:
         ({"type": ["string", "null"], "minLength": 1}, {"anyOf": [{"type": "string", "description": "minLength: 1"}, {"type": "null"}]}),
         ({"type": ["string", "null"], "enum": ["a", None]}, {"enum": ["a", None]}),
         ({"const": 3}, {"const": 3}),
-        ({"enum": [[1], {"a": 2}], "type": "array", "items": STRING}, {"type": "array", "items": STRING, "description": 'enum: [[1], {"a": 2}]'}),
+        (
+            {"enum": [[1], {"a": 2}], "type": "array", "items": STRING},
+            {"type": "array", "items": STRING, "description": 'enum: [[1], {"a": 2}]'},
+        ),
         (
             {"type": "array", "prefixItems": [STRING, {"type": "integer"}]},
             {

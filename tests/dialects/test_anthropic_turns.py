@@ -194,9 +194,15 @@ def test_a_system_message_is_text() -> None:
     ("part", "expected"),
     [
         (PNG, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}}),
-        (Image(data=b"x", media_type="image/jpg"), {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "eA=="}}),
+        (
+            Image(data=b"x", media_type="image/jpg"),
+            {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "eA=="}},
+        ),
         (Image(url="https://a.example/x.png"), {"type": "image", "source": {"type": "url", "url": "https://a.example/x.png"}}),
-        (Image(url="data:image/gif;base64,eA=="), {"type": "image", "source": {"type": "base64", "media_type": "image/gif", "data": "eA=="}}),
+        (
+            Image(url="data:image/gif;base64,eA=="),
+            {"type": "image", "source": {"type": "base64", "media_type": "image/gif", "data": "eA=="}},
+        ),
         (
             Document(data=b"%PDF", media_type="application/pdf", name="a.pdf"),
             {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}, "title": "a.pdf"},
@@ -300,7 +306,9 @@ def test_a_sealed_thought_in_a_dict_is_read() -> None:
 def test_blocks_of_the_servers_own_tools_go_back_verbatim() -> None:
     """With citations on the text that they are of; another provider's stay behind."""
     search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
-    answer = assistant(Native(OWN, search), "Found.", Native(OWN, {"citations": [{"url": "u"}]}), Native("openai", {"type": "web_search_call"}))
+    answer = assistant(
+        Native(OWN, search), "Found.", Native(OWN, {"citations": [{"url": "u"}]}), Native("openai", {"type": "web_search_call"})
+    )
 
     sent = turns(user("?"), answer, user("So?"))
 
@@ -395,7 +403,9 @@ def test_a_paused_turn_goes_on_with_any_model() -> None:
 
 def test_a_breakpoint_stands_on_its_block() -> None:
     """In the system prompt as in a message; a text with one is no string."""
-    prompt, sent = written([system(Text("Be kind.", cache=True)), user(Text("Hi", cache=True), Image(url="https://a.example/x.png", cache=True))])
+    prompt, sent = written(
+        [system(Text("Be kind.", cache=True)), user(Text("Hi", cache=True), Image(url="https://a.example/x.png", cache=True))]
+    )
 
     assert [{**text("Be kind."), "cache_control": MARK}] == prompt
     assert [MARK, MARK] == [block["cache_control"] for block in sent[0]["content"]]
@@ -403,7 +413,9 @@ def test_a_breakpoint_stands_on_its_block() -> None:
 
 def test_a_breakpoint_inside_a_result_is_the_results() -> None:
     """The API knows none further down."""
-    sent = turns(user("?"), assistant(PARIS), Message("tool", ToolResult("toolu_1", "look", [Text("Sun", cache=True), Text("!", cache=True)])))
+    sent = turns(
+        user("?"), assistant(PARIS), Message("tool", ToolResult("toolu_1", "look", [Text("Sun", cache=True), Text("!", cache=True)]))
+    )
 
     assert [{**result("toolu_1", ""), "content": [text("Sun"), text("!")], "cache_control": MARK}] == sent[2]["content"]
 

@@ -32,7 +32,7 @@ from llmkit.models.content import (
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
 from llmkit.tools import Tool
-from llmkit.transport.base import HttpRequest
+from llmkit.transport.base import HttpRequest, HttpResponse
 
 DIALECT = OllamaChat()
 PLACE = Place(base_url="http://127.0.0.1:11434")
@@ -427,3 +427,18 @@ def test_any_history_is_said_or_refused(history: list[Message]) -> None:
     assert all(isinstance(turn["content"], str) for turn in sent["messages"])
     results = sum(isinstance(part, ToolResult) for message in history for part in message.content)
     assert results == sum(turn["role"] == "tool" for turn in sent["messages"])
+
+
+def test_what_comes_back_is_read_by_its_readers() -> None:
+    """Answers, streams, errors and models each have a file of their own."""
+    line = b'{"model": "m", "message": {"role": "assistant", "content": "Hello"}, "done": true}\n'
+    request = make_request("Hi", model="m")
+    whole = HttpResponse(status=200, headers={"content-type": "application/json"}, body=line)
+    unasked = HttpResponse(status=200, headers={"content-type": "application/x-ndjson"}, body=line)
+
+    decoder = DIALECT.decoder(HttpResponse(status=200), request)
+    chunks = decoder.feed(line)
+
+    assert ["Hello"] * 3 == [DIALECT.decode(whole, request).text, DIALECT.decode(unasked, request).text, chunks[0].text]
+    assert "no" == DIALECT.fault(HttpResponse(status=400, body=b'{"error": "no"}')).message
+    assert ["x"] == [model.id for model in DIALECT.decode_models(HttpResponse(status=200, body=b'{"models": [{"name": "x"}]}'))]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llmkit.dialects.base import Place, WireError
 from llmkit.dialects.ollama import OllamaChat
+from llmkit.dialects.ollama_answers import MessageInMaking
 from llmkit.models.content import Text, Thinking, ToolCall, tool_result, user
 from llmkit.models.request import make_request
 from llmkit.models.response import CompletionResponse, FinishReason
@@ -270,8 +271,6 @@ def test_a_list_of_models_that_is_none_is_refused(body: Any) -> None:
 
 def test_arguments_nested_too_deeply_to_be_written_are_kept() -> None:
     """The call has them; only its text is short."""
-    from llmkit.dialects.ollama_answers import MessageInMaking
-
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
@@ -281,6 +280,30 @@ def test_arguments_nested_too_deeply_to_be_written_are_kept() -> None:
 
     assert "{}" == deltas[0].arguments
     assert {"a"} == set(made.calls[0][0].arguments)
+
+
+def test_a_message_can_be_asked_for_before_its_end() -> None:
+    """What is held back, since it may become a tag, is in it; in the end it is given out."""
+    made = MessageInMaking("ollama")
+
+    given = [made.add({"content": piece}, "t")[:2] for piece in ("<thi", "nk>Hm", " </thi")]
+
+    assert [("", ""), ("", "Hm"), ("", " ")] == given or [("", ""), ("", "Hm"), ("", "")] == given
+    assert "Hm" in made.message().thinking
+    text, thoughts = made.end()
+    assert ("", True) == (text, thoughts.endswith("</thi"))
+    assert "<think>Hm </thi" == made.raw()["content"]
+
+
+def test_thoughts_of_both_kinds_are_one() -> None:
+    """Those in tags that came first, then those that the server tells apart."""
+    made = MessageInMaking("ollama")
+
+    made.add({"content": "<think>a"}, "t")
+    made.add({"thinking": "b"}, "t")
+
+    assert "ab" == made.message().thinking
+    assert ("<think>a", "b") == (made.raw()["content"], made.raw()["thinking"])
 
 
 JSON = st.recursive(

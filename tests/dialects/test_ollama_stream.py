@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from llmkit.dialects.base import WireError
 from llmkit.dialects.framing.cutter import MAX_EVENT
 from llmkit.dialects.ollama import OllamaChat
+from llmkit.dialects.ollama_stream import decode_as_whole
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
@@ -292,3 +293,12 @@ def test_whatever_messages_come_they_are_read(messages: list[dict[str, Any]], do
 
     assert ("truncated" if not done else None) == (fault and fault.kind)
     assert [call.id for call in answer.tool_calls] == [chunk.tool_call.id for chunk in chunks if chunk.tool_call is not None]
+
+
+def test_a_whole_body_of_lines_is_an_answer() -> None:
+    """For those who did not ask for a stream."""
+    response = HttpResponse(status=200, headers=LINES, body=(SAMPLES / "text.ndjson").read_bytes())
+
+    answer = decode_as_whole("ollama", response, ASKED)
+
+    assert ("The sky is blue.", 282) == (answer.text, answer.usage.output_tokens)

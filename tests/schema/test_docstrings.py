@@ -95,14 +95,6 @@ def test_no_docstring_is_too_strange(doc: str) -> None:
     assert all(name.replace("_", "a").isalnum() and text.strip() == text != "" for name, text in told.items())
 
 
-@pytest.mark.parametrize("header", ["Args:", "Parameters\n----------"])
-def test_starred_parameters_are_named_without_stars(header: str) -> None:
-    """As a model would give them, if it could."""
-    doc = f"{header}\n    **options{':' if ':' in header else ''}\n        More.\n"
-
-    assert ("", {"options": "More."}) == parse_docstring(doc)
-
-
 def test_a_word_alone_on_its_line_is_prose() -> None:
     """Notes is a header only with a colon or underlined."""
     assert ("Take\nNotes\nof it.", {}) == parse_docstring("Take\nNotes\nof it.")
