@@ -26,7 +26,7 @@ from llmkit.tools import checked_name
 __all__ = ["ResponseFormat", "as_response_format", "parse"]
 
 _SCHEMA_WORDS = frozenset(("type", "properties", "items", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "not"))
-_JSON_TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
+_TYPE_NAMES = ("object", "array", "string", "number", "integer", "boolean", "null")
 
 
 @frozen(kw_only=True)
@@ -60,15 +60,13 @@ def as_response_format(value: Any) -> ResponseFormat | None:
     """
     if value is None or isinstance(value, ResponseFormat):
         return value
-    if isinstance(value, str):
-        if value != "json":
-            msg = f"response_format must be 'json', a JSON Schema or a type, not {value!r}."
-            raise ConfigurationError(msg)
+    if value == "json":
         return ResponseFormat(kind="json")
     if isinstance(value, Mapping):
         return _format_of_dict(value)
-    if not is_hashable(value):
-        return _format_of_type.__wrapped__(value, "")
+    if isinstance(value, str) or not is_hashable(value):
+        msg = f"response_format must be 'json', a JSON Schema or a type, of which all parts are hashable, not {value!r}."
+        raise ConfigurationError(msg)
     # Equal unions may differ in the order of their members, which decides what fits first: hence the text in the key.
     return _format_of_type(value, repr(value))
 
@@ -97,7 +95,7 @@ def _format_of_openai(value: Mapping[str, Any]) -> ResponseFormat:
 
 def _format_of_schema(schema: Mapping[str, Any], *, name: str, description: str = "", strict: bool | None = None) -> ResponseFormat:
     kinds = schema.get("type", [])
-    unknown = set(kinds if isinstance(kinds, list) else [kinds]) - _JSON_TYPES
+    unknown = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind not in _TYPE_NAMES]
     if unknown or not _SCHEMA_WORDS & set(schema):
         msg = f"response_format is neither a JSON Schema nor one of OpenAI's dicts: {dict(schema)!r}."
         raise ConfigurationError(msg)

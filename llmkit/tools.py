@@ -59,14 +59,26 @@ class Tool:
     """
     What a model may call: a name, what it does, the JSON Schema of its arguments, and the function, where there is one.
 
-    ``strict`` asks the provider to keep to the schema; None leaves it to the dialect.
+    Description and parameters are those of the function, unless they are given. ``strict`` asks the provider to keep to the
+    schema; None leaves it to the dialect.
+
+    Raises:
+        ConfigurationError: If no provider takes the name, the parameters are no object, or a model could not call the function.
     """
 
     name: str = field(converter=checked_name)
-    description: str = ""
-    parameters: Schema = field(default=None, converter=_as_parameters, hash=False)
     function: Callable[..., Any] | None = field(default=None, repr=False, eq=False)
+    description: str = field()
+    parameters: Schema = field(converter=_as_parameters, hash=False)
     strict: bool | None = None
+
+    @description.default
+    def _description_of_function(self) -> str:
+        return "" if self.function is None else _signature_of(self.function).description
+
+    @parameters.default
+    def _parameters_of_function(self) -> Schema | None:
+        return None if self.function is None else _signature_of(self.function).parameters
 
     def bind(self, arguments: object) -> dict[str, Any]:
         """
@@ -193,7 +205,7 @@ def tool(
         if not inspect.isfunction(marked):
             msg = f"@tool decorates functions, not {marked!r}; below @staticmethod and @classmethod, not above."
             raise ConfigurationError(msg)
-        checked_name(name or marked.__name__)
+        checked_name(marked.__name__ if name is None else name)
         setattr(marked, _MARK, {"name": name, "description": description, "strict": strict})
         return marked
 
@@ -214,15 +226,8 @@ def as_tool(value: object) -> Tool:
     if not inspect.isroutine(value):
         msg = f"{value!r} is no tool: give a function, a Tool or a dict with type 'function'."
         raise ConfigurationError(msg)
-    marks: Mapping[str, Any] = getattr(value, _MARK, {})
-    signature = _signature_of(value)
-    return Tool(
-        name=marks.get("name") or value.__name__,
-        description=signature.description if marks.get("description") is None else marks["description"],
-        parameters=signature.parameters,
-        function=value,
-        strict=marks.get("strict"),
-    )
+    given = {key: item for key, item in getattr(value, _MARK, {}).items() if item is not None}
+    return Tool(**{"name": value.__name__, **given}, function=value)
 
 
 def _tool_of_dict(value: Mapping[str, Any]) -> Tool:

@@ -34,12 +34,33 @@ from llmkit.secrets import Secret
 BEARER = ("Authorization", "Bearer ")
 FACTS: dict[str, tuple[dict[str, str], str, str | None, str | None, tuple[str, str]]] = {
     "openai": ({}, "https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/models", "OPENAI_API_KEY", BEARER),
+    "anthropic": (
+        {},
+        "https://api.anthropic.com/v1/messages",
+        "https://api.anthropic.com/v1/models?limit=1000",
+        "ANTHROPIC_API_KEY",
+        ("x-api-key", ""),
+    ),
     "azure": (
         {"endpoint": "https://res.openai.azure.com/"},
         "https://res.openai.azure.com/openai/v1/chat/completions",
         "https://res.openai.azure.com/openai/v1/models",
         "AZURE_OPENAI_API_KEY",
         ("api-key", ""),
+    ),
+    "google": (
+        {},
+        "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent",
+        "https://generativelanguage.googleapis.com/v1beta/models?pageSize=1000",
+        "GOOGLE_API_KEY",
+        ("x-goog-api-key", ""),
+    ),
+    "vertex": (
+        {},
+        "https://aiplatform.googleapis.com/v1beta1/publishers/google/models/m:generateContent",
+        "https://aiplatform.googleapis.com/v1beta1/publishers/google/models?pageSize=1000",
+        "GOOGLE_API_KEY",
+        ("x-goog-api-key", ""),
     ),
     "openrouter": (
         {},

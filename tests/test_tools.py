@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import gc
+import sys
 import weakref
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 class Unit(enum.Enum):
     CELSIUS = "celsius"
     KELVIN = "kelvin"
+
+
+@attrs.frozen
+class Tree:
+    branches: list[Tree]
 
 
 @attrs.frozen
@@ -202,6 +208,19 @@ def test_arguments_that_are_no_object_are_refused() -> None:
         as_tool(bare).bind([1])
 
 
+def test_arguments_nested_too_deeply_are_refused() -> None:
+    """With an error of the tool's, as everything else that is wrong with them; where any JSON will do, so does a deep one."""
+    deep: dict[str, Any] = {"branches": []}
+    for _ in range(900):
+        deep = {"branches": [deep]}
+
+    def take(tree: Tree) -> None: ...
+
+    with pytest.raises(ToolExecutionError, match=r"do not fit: .*recursion"):
+        as_tool(take).bind({"tree": deep})
+    assert deep is as_tool(untyped).bind({"a": deep})["a"]
+
+
 def test_a_null_for_an_optional_parameter_means_its_default() -> None:
     """Strict mode makes a model write every key; where None is a value of the parameter, it stays."""
     bound = as_tool(get_weather).bind({"place": {"city": "x", "country": None}, "days": None, "since": None})
@@ -221,6 +240,15 @@ def test_parameters_without_annotation_take_anything() -> None:
 def test_what_a_function_returns_need_not_be_importable() -> None:
     """Its annotation may stand under TYPE_CHECKING; those of the parameters are needed."""
     assert {"x": {"type": "integer"}} == as_tool(mapped).parameters["properties"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="until then, Python does not look its own type parameters up")
+def test_a_generic_function_is_a_tool() -> None:
+    """Its type parameters are what they may be."""
+    names: dict[str, Any] = {}
+    exec("from __future__ import annotations\ndef first[T: int](items: list[T]) -> T: return items[0]", names)
+
+    assert {"items": {"type": "array", "items": {"type": "integer"}}} == as_tool(names["first"]).parameters["properties"]
 
 
 def test_a_default_of_none_lets_the_parameter_be_none() -> None:
@@ -295,8 +323,9 @@ def test_the_decorator_takes_only_functions(thing: Any) -> None:
 
 def test_the_decorator_refuses_a_bad_name_at_once() -> None:
     """Not only when the tool is first sent."""
-    with pytest.raises(ConfigurationError, match="A name must be"):
-        tool(name="has spaces")(bare)
+    for name in ("has spaces", ""):
+        with pytest.raises(ConfigurationError, match="A name must be"):
+            tool(name=name)(bare)
 
 
 NESTED = {
@@ -370,6 +399,17 @@ def test_a_tool_made_of_a_dict_binds_its_arguments_as_they_are() -> None:
     bound = Tool(name="f", parameters=schema).bind({"a": 1, "b": None, "c": "x"})
 
     assert {"a": 1, "c": "x"} == bound
+
+
+def test_a_tool_made_by_hand_knows_its_function() -> None:
+    """What is not given is read from it, so that no parameter goes missing; what is given stands."""
+    made = Tool(name="weather", function=get_weather)
+    told = Tool(name="weather", function=get_weather, description="", parameters={"type": "object", "properties": {}})
+
+    assert (as_tool(get_weather).description, as_tool(get_weather).parameters) == (made.description, made.parameters)
+    assert ("", {}) == (told.description, told.parameters["properties"])
+    with pytest.raises(ConfigurationError, match="positional-only"):
+        Tool(name="f", function=positional)
 
 
 def test_two_tools_of_one_name_are_refused() -> None:

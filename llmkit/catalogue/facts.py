@@ -20,6 +20,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("claude", "llmkit.catalogue.claude"),
     ("gemini", "llmkit.catalogue.gemini"),
     ("gpt-oss", "llmkit.catalogue.gpt_oss"),
+    ("command-", "llmkit.catalogue.command"),
 )
 
 _registered: list[tuple[re.Pattern[str], ModelFacts]] = []

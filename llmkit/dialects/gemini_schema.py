@@ -24,6 +24,8 @@ KNOWN = frozenset(
 )
 # What says nothing of the value: a model does not need it.
 SILENT = frozenset(("$schema", "$comment", "title", "discriminator", "definitions", "readOnly", "writeOnly", "deprecated", "xml"))
+# What two schemas may both say, and what both say then counts; of two descriptions the outer one does.
+_JOINED = frozenset(("properties", "required", "description"))
 _TYPE_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array", dict: "object"}
 
 
@@ -52,14 +54,14 @@ def _rewritten(original: Schema) -> Schema:
     return {**node, "description": text} if text else node
 
 
-def _flattened(node: Schema) -> Schema:
-    """Return a copy of *node* in which the schemas under ``allOf`` are one with it, as far as no two say the same word otherwise."""
-    node = dict(node)
+def _flattened(original: Schema) -> Schema:
+    """Return a copy of *original* in which the schemas under ``allOf`` are one with it, if no two say the same word otherwise."""
+    node = dict(original)
     parts = node.pop("allOf", ())
     for part in (_flattened(part) for part in parts if isinstance(part, dict)):
-        clash = {key for key in part if key in node and node[key] != part[key] and key not in ("properties", "required", "description")}
+        clash = {key for key in part if key in node and node[key] != part[key] and key not in _JOINED}
         if clash or ("$ref" in part and len(parts) > 1):
-            return {**node, "allOf": parts}  # told in words, like everything that cannot be said
+            return dict(original)  # what is left of it is told in words, like everything that cannot be said
         properties = {**node.get("properties", {}), **part.get("properties", {})}
         required = list(dict.fromkeys([*node.get("required", ()), *part.get("required", ())]))
         node = {**part, **node}

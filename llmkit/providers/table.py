@@ -54,6 +54,7 @@ MODEL_PREFIXES: Mapping[str, tuple[str, ...]] = {
     "deepseek": ("deepseek-",),
     "xai": ("grok-",),
     "mistral": ("mistral-", "ministral-", "magistral-", "codestral-", "devstral-", "pixtral-", "open-mistral-", "open-mixtral-"),
+    "cohere": ("command-", "c4ai-", "embed-v", "rerank-v"),
     "dashscope": ("qwen", "qwq-", "qvq-"),
     "zhipu": ("glm-",),
     "moonshot": ("kimi-", "moonshot-"),
@@ -76,6 +77,7 @@ DETECTED: tuple[str, ...] = (
     "anthropic",
     "google",
     "mistral",
+    "cohere",
     "deepseek",
     "xai",
     "groq",
@@ -225,6 +227,15 @@ MAKERS: Mapping[str, Row] = {
         default_model="mistral-small-latest",
         dialect=_mistral(name),
     ),
+    "cohere": lambda name: Provider(
+        name=name,
+        base_url="https://api.cohere.com",
+        own_path="/v2(?:/chat)?|/v1",
+        key_env=("CO_API_KEY", "COHERE_API_KEY"),
+        base_env=("CO_API_URL", *urls("COHERE")),
+        default_model="command-a-03-2025",
+        dialect=_cohere(name),
+    ),
     "codestral": lambda name: Provider(
         name=name,
         base_url="https://codestral.mistral.ai/v1",
@@ -354,6 +365,12 @@ def _gemini(owner: str, **services: str) -> Dialect:
     from llmkit.dialects.gemini import Gemini
 
     return Gemini(owner=owner, **services)
+
+
+def _cohere(owner: str) -> Dialect:
+    from llmkit.dialects.cohere import CohereChat
+
+    return CohereChat(owner=owner)
 
 
 def _azure(options: Mapping[str, str]) -> Dialect:

@@ -43,11 +43,11 @@ _STRINGS: Mapping[str, Schema] = {
 }
 
 _GENERAL_ADVICE = "Use the JSON types, Literal, Enum, unions, collections, or a class with annotated fields."
-_ADVICE = (
-    (bytes, "JSON has no bytes: use str and say in the description how it is encoded (base64, say)."),
-    (bytearray, "JSON has no bytes: use str and say in the description how it is encoded (base64, say)."),
-    (complex, "JSON has no complex numbers: use a record of two floats."),
-)
+_ADVICE: Mapping[Any, str] = {
+    bytes: "JSON has no bytes: use str and say in the description how it is encoded (base64, say).",
+    bytearray: "JSON has no bytes: use str and say in the description how it is encoded (base64, say).",
+    complex: "JSON has no complex numbers: use a record of two floats.",
+}
 
 
 def schema_of(tp: Any) -> Schema:
@@ -76,6 +76,8 @@ class Writer:
 
     def write(self, tp: Any, path: str) -> Schema:
         """Return the schema of one type; *path* is where it was met, for errors."""
+        if not is_hashable(tp):
+            raise _refusal(tp, path, "A type has a hash, and so has each note in an Annotated: use a tuple instead of a list.")
         origin = get_origin(tp)
         if tp is Any or tp is object:
             return {}
@@ -113,15 +115,10 @@ class Writer:
         name = f"{getattr(cls, '__module__', '')}.{getattr(cls, '__qualname__', '')}"
         known = _STRINGS.get(name.replace("pathlib._local", "pathlib"))  # where Python 3.13 has them
         if known is None:
-            advice = next((advice for unsayable, advice in _ADVICE if unsayable is tp), _GENERAL_ADVICE)
-            msg = f"No JSON Schema can be made of {tp!r} (at {path}). {advice}"
-            raise ConfigurationError(msg)
+            raise _refusal(tp, path, _ADVICE.get(tp, _GENERAL_ADVICE))
         return dict(known)
 
     def _annotated(self, tp: Any, path: str) -> Schema:
-        if not is_hashable(tp):  # and so neither would be any type that it is a part of
-            msg = f"The notes in an Annotated must be hashable, as tuples are and lists are not: {tp!r} (at {path})."
-            raise ConfigurationError(msg)
         node = constrained(self.write(get_args(tp)[0], path), limits_of_notes(tp.__metadata__))
         return with_description(node, described(tp))
 
@@ -207,6 +204,10 @@ class Writer:
         body = settled(root)
         kept = {name: settled(node) for name, node in self._definitions.items() if uses[name] > 1}
         return {**body, "$defs": kept} if any(target(node) for node in nodes_of(body)) else body
+
+
+def _refusal(tp: Any, path: str, advice: str) -> ConfigurationError:
+    return ConfigurationError(f"No JSON Schema can be made of {tp!r} (at {path}). {advice}")
 
 
 def _numbered(wish: str) -> Iterator[str]:

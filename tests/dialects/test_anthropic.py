@@ -15,7 +15,7 @@ from llmkit.models.content import Document, Image, user
 from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, make_request
 from llmkit.tools import Tool
-from llmkit.transport.base import HttpRequest
+from llmkit.transport.base import HttpRequest, HttpResponse
 
 PLACE = Place(base_url="https://host.example")
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
@@ -96,7 +96,7 @@ def test_what_the_wire_has_no_word_for_is_no_parameter_of_it() -> None:
 
 def test_a_temperature_above_one_is_refused_by_name() -> None:
     """Other wires go up to two."""
-    with pytest.raises(ConfigurationError, match="temperature from 0 to 1, not 1.5"):
+    with pytest.raises(ConfigurationError, match=r"temperature from 0 to 1, not 1\.5"):
         body(temperature=1.5)
 
 
@@ -382,3 +382,23 @@ def test_nothing_is_sent_that_could_be_left_out() -> None:
     fault = Fault(status=400, message="stream_options: Extra inputs are not permitted")
 
     assert AnthropicMessages().concession(fault, make_request("Hi", model="m", stream=True)) is None
+
+
+# -- what comes back
+
+
+def test_answers_streams_errors_and_lists_are_read() -> None:
+    """Each by the module that is for it."""
+    dialect, asked = AnthropicMessages(), make_request("Hi", model="m")
+    start = 'data: {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Hi"}}'
+    events = f'{start}\n\ndata: {{"type": "message_stop"}}\n\n'.encode()
+    whole = HttpResponse(status=200, headers={}, body=b'{"content": [{"type": "text", "text": "Hi"}]}')
+    streamed = HttpResponse(status=200, headers={"content-type": "text/event-stream"}, body=events)
+    listed = HttpResponse(status=200, headers={}, body=b'{"data": [{"id": "claude-1"}]}')
+    decoder = dialect.decoder(streamed, asked)
+
+    decoder.feed(events)
+
+    assert ["Hi"] * 3 == [dialect.decode(whole, asked).text, dialect.decode(streamed, asked).text, decoder.response().text]
+    assert "No." == dialect.fault(HttpResponse(status=400, headers={}, body=b'{"error": {"message": "No."}}')).message
+    assert ["claude-1"] == [model.id for model in dialect.decode_models(listed)]

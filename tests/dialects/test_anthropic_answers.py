@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmkit.dialects.anthropic import AnthropicMessages
+from llmkit.dialects.anthropic_answers import written
 from llmkit.dialects.anthropic_turns import write_turns
 from llmkit.dialects.base import WireError
 from llmkit.models.content import Native, Text, Thinking, ToolCall, tool_result, user
@@ -168,6 +169,24 @@ def test_usage_that_is_not_said_is_not_made_up() -> None:
     assert decoded(message(usage={"input_tokens": 3})).usage.reported is True
 
 
+def test_a_compaction_is_paid_for() -> None:
+    """Its tokens stand apart from the sums."""
+    steps = [{"type": "compaction", "input_tokens": 100, "cache_read_input_tokens": 10, "output_tokens": 30}, {"type": "message"}, "odd"]
+
+    usage = decoded(message(usage={"input_tokens": 5, "output_tokens": 3, "iterations": steps})).usage
+
+    assert (115, 10, 33) == (usage.input_tokens, usage.cache_read_tokens, usage.output_tokens)
+
+
+def test_json_goes_back_to_text_at_any_depth() -> None:
+    """What is nested deeper than can be written is told to be unreadable."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert ("…", "a", '{"é":1}') == (written(deep), written("a"), written({"é": 1}).replace(" ", ""))
+
+
 def test_a_stream_that_nobody_asked_for_is_read_all_the_same() -> None:
     """By gateways that stream always."""
     whole = HttpResponse(status=200, headers={"content-type": "text/event-stream"}, body=(SAMPLES / "text.sse").read_bytes())
@@ -195,46 +214,14 @@ def test_a_good_status_proves_nothing(body: Any, kind: str) -> None:
     assert kind == classify(caught.value.fault)
 
 
+KEYS = [
+    *("type", "text", "thinking", "signature", "id", "name", "input", "content", "citations", "usage", "error", "details", "message"),
+    *("stop_reason", "input_tokens", "output_tokens", "output_tokens_details", "thinking_tokens", "iterations", "data", "error_code"),
+]
+WORDS = ["text", "tool_use", "thinking", "refusal", "\ud800"]
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 10**16)
-    | st.floats()
-    | st.sampled_from(["text", "tool_use", "thinking", "refusal", "\ud800"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "type",
-                    "text",
-                    "thinking",
-                    "signature",
-                    "id",
-                    "name",
-                    "input",
-                    "content",
-                    "citations",
-                    "usage",
-                    "error",
-                    "details",
-                    "message",
-                ]
-                + [
-                    "stop_reason",
-                    "input_tokens",
-                    "output_tokens",
-                    "output_tokens_details",
-                    "thinking_tokens",
-                    "iterations",
-                    "data",
-                    "error_code",
-                ]
-            ),
-            inner,
-            max_size=5,
-        )
-    ),
+    st.none() | st.booleans() | st.integers(-3, 10**16) | st.floats() | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
     max_leaves=12,
 )
 

@@ -321,6 +321,24 @@ def test_one_document_may_be_a_stream_or_an_error() -> None:
     assert ("overloaded", ()) == (classify(fault), nothing.message.content)
 
 
+def test_a_document_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory has a bound."""
+    monkeypatch.setattr("llmkit.dialects.anthropic_stream.BODY_LIMIT", 10)
+
+    _, _, fault = read([b"x" * 11], {"content-type": "application/json"})
+
+    assert fault is not None
+    assert "response_too_large" == fault.kind
+
+
+def test_a_document_is_read_once() -> None:
+    """Its end may be told twice."""
+    decoder = DIALECT.decoder(HttpResponse(status=200, headers={"content-type": "application/json"}), ASKED)
+    decoder.feed((SAMPLES / "text.json").read_bytes())
+
+    assert (1, 0) == (len(decoder.finish()), len(decoder.finish()))
+
+
 # -- whatever comes
 
 

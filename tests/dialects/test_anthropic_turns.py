@@ -187,6 +187,15 @@ def test_a_system_message_is_text() -> None:
         written([system(PNG), user("Hi")])
 
 
+def test_a_system_message_may_be_a_block_of_the_providers_own() -> None:
+    """Verbatim; one of nothing is none."""
+    block = {"type": "mid_conversation", "x": 1}
+
+    assert [block, text("Be kind.")] == written([system(Native(OWN, block), "Be kind."), user("Hi")])[0]
+    assert [{"role": "user", "content": "Hi"}] == turns(user("Hi"), system(" "))
+    assert [text("Hi"), block] == turns(user("Hi"), system(Native(OWN, block)))[0]["content"]
+
+
 # -- parts
 
 
@@ -234,6 +243,19 @@ def test_parts_that_cannot_be_said_are_refused(part: Part, match: str) -> None:
     """By what they are."""
     with pytest.raises(ConfigurationError, match=match):
         turns(user("See:", part))
+
+
+def test_a_thought_among_the_users_parts_stays_behind() -> None:
+    """It is the assistant's to think."""
+    assert "Hi" == turns(user(Thinking("Hm.", "s"), "Hi"))[0]["content"]
+
+
+def test_a_host_that_fetches_nothing_takes_no_links() -> None:
+    """A link that holds the data is none."""
+    request = make_request(user(Image(url="data:image/gif;base64,eA=="), Image(url="https://a.example/x.png")), model="m")
+
+    with pytest.raises(ConfigurationError, match="as data, not by URL"):
+        write_turns(request, owner=OWN, inline_media=True)
 
 
 def test_the_assistant_shows_no_pictures() -> None:
@@ -382,6 +404,11 @@ def test_calls_that_share_an_id_are_told_apart() -> None:
 def test_a_prefilled_answer_ends_without_white_space() -> None:
     """The API refuses it, and the model writes its own."""
     assert "The answer is" == turns(user("?"), assistant("The answer is "))[-1]["content"]
+
+
+def test_a_call_at_the_end_stays_as_it_is() -> None:
+    """That its result is missing is for the API to say."""
+    assert [use("toolu_1", "Paris")] == turns(user("?"), assistant("Hm. ", PARIS))[-1]["content"][1:]
 
 
 def test_a_model_that_takes_no_prefill_is_not_given_one() -> None:

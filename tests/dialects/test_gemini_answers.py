@@ -165,8 +165,10 @@ def test_usage_that_was_not_reported_says_so() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"  ", b"<html>", b"null", b'"x"', b"[]", b"{}", b'{"candidates":[]}', b'{"candidates":[7]}', b'{"candidates":[{}]}']
-    + [b'{"candidates":[{"content":{},"index":0}]}', b'{"promptFeedback":{"safetyRatings":[]}}', b"[7]", b'{"candidates":NaN}'],
+    [
+        *(b"", b"  ", b"<html>", b"null", b'"x"', b"[]", b"{}", b'{"candidates":[]}', b'{"candidates":[7]}', b'{"candidates":[{}]}'),
+        *(b'{"candidates":[{"content":{},"index":0}]}', b'{"promptFeedback":{"safetyRatings":[]}}', b"[7]", b'{"candidates":NaN}'),
+    ],
 )
 def test_what_is_no_answer_is_refused(body: bytes) -> None:
     """An empty success would be taken for an empty answer."""
@@ -211,8 +213,10 @@ def test_an_error_names_the_field_it_complains_of() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"null", b"[]", b'[{"error":null}]', b'{"error":"invalid_grant","error_description":"Bad."}', b'{"error":{"details":7}}']
-    + [b'{"error":{"details":[7,{"reason":7,"fieldViolations":[7,{"field":7}]}],"code":true,"message":[]}}', b"\xff"],
+    [
+        *(b"", b"null", b"[]", b"\xff", b'[{"error":null}]', b'{"error":"invalid_grant","error_description":"Bad."}'),
+        *(b'{"error":{"details":7}}', b'{"error":{"details":[7,{"reason":7,"fieldViolations":[7,{"field":7}]}],"code":true,"message":[]}}'),
+    ],
 )
 def test_a_fault_is_read_from_any_body(body: bytes) -> None:
     """Reading an error must never be another."""

@@ -283,7 +283,9 @@ def test_an_answer_that_is_no_stream_is_read_all_the_same() -> None:
         assert "ab" == "".join(chunk.text for chunk in chunks)
 
 
-@pytest.mark.parametrize("body", [b"<html>\n<p>No.</p>\n</html>", b"data: 7\r\n\r\n", b"data: {\r\n\r\n", b"[7]", b'data: {"candidates":7}\n\n'])
+@pytest.mark.parametrize(
+    "body", [b"<html>\n<p>No.</p>\n</html>", b"data: 7\r\n\r\n", b"data: {\r\n\r\n", b"[7]", b'data: {"candidates":7}\n\n']
+)
 def test_what_is_no_stream_of_answers_is_malformed(body: bytes) -> None:
     """A page, a number, a torn event."""
     _, _, fault = read([body])

@@ -133,8 +133,8 @@ def test_what_a_factory_would_make_is_not_told() -> None:
 
 
 def test_what_only_the_constructor_sees_is_refused() -> None:
-    """An InitVar has a type that cannot be read in every Python."""
-    with pytest.raises(ConfigurationError, match=r"Partial\.seen is an InitVar"):
+    """Python 3.10 cannot even read the annotation of an InitVar."""
+    with pytest.raises(ConfigurationError, match=r"Partial.*InitVar"):
         fields_of(Partial)
 
 

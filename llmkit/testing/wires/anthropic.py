@@ -226,7 +226,7 @@ def _usage(said: Answer, reply: Reply, body: Mapping[str, Any]) -> dict[str, Any
 
 
 def _counted(body: Mapping[str, Any]) -> int:
-    contents = [body.get("system") or [], *(turn.get("content") for turn in rows(body.get("messages")))]
+    contents = [*([body["system"]] if body.get("system") else []), *(turn.get("content") for turn in rows(body.get("messages")))]
     return sum(text_of(blocks_of(content)).count(" ") + 4 for content in contents)
 
 
@@ -258,8 +258,12 @@ class _Message:
 
     def _block(self, index: int, block: dict[str, Any]) -> Iterator[bytes]:
         kind = block["type"]
-        blank = {"text": {"text": ""}, "thinking": {"thinking": "", "signature": ""}, "tool_use": {"input": {}}}[kind]
-        yield event({"type": "content_block_start", "index": index, "content_block": {**block, **blank}})
+        blank: dict[str, dict[str, Any]] = {
+            "text": {"text": ""},
+            "thinking": {"thinking": "", "signature": ""},
+            "tool_use": {"input": {}},
+        }
+        yield event({"type": "content_block_start", "index": index, "content_block": {**block, **blank[kind]}})
         for delta in {"text": self._text, "thinking": self._thoughts, "tool_use": self._input}[kind](block):
             yield event({"type": "content_block_delta", "index": index, "delta": delta})
         yield event({"type": "content_block_stop", "index": index})

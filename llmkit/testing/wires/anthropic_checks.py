@@ -103,6 +103,7 @@ def _check(request: RecordedRequest, *, fields: frozenset[str], required: tuple[
     refusal = check_version(request) or _check_fields(body, fields, required) or check_model(body["model"])
     if refusal is not None:
         return refusal
+    body = {name: value for name, value in body.items() if value is not None}  # null is as good as nothing
     model = model_named(body["model"])
     if request.headers["anthropic-version"] >= "2026-10-21" and (sampling := [name for name in _SAMPLING if name in body]):
         return refuse(f"{sampling[0]}: Extra inputs are not permitted")
@@ -166,6 +167,8 @@ def _check_thinking(body: dict[str, Any], model: Model) -> Reply | None:
     if kind not in model.thinking:
         return refuse(f'"thinking.type.{kind}" is not supported for this model. Supported: {", ".join(model.thinking)}.')
     budget = thinking.get("budget_tokens")
+    if budget is not None and not isinstance(budget, int):
+        return refuse("thinking.enabled.budget_tokens: Input should be a valid integer")
     if (kind == "enabled") != (budget is not None):
         return refuse(f"thinking.{kind}.budget_tokens: {'Field required' if budget is None else 'Extra inputs are not permitted'}")
     if budget is None:
@@ -207,7 +210,7 @@ def _faults(schema: Any) -> Iterator[str]:
             yield f"For '{kind}' type, property '{word}' is not supported"
     if schema.get("minItems", 0) not in (0, 1):
         yield "For 'array' type, 'minItems' values other than 0 or 1 are not supported"
-    if schema.get("format", "date") not in _FORMATS:
+    if str(schema.get("format", "date")) not in _FORMATS:
         yield f"For 'string' type, 'format' value '{schema['format']}' is not supported"
     if "$ref" in schema and schema.keys() - {"$ref", "$defs"}:
         yield "Nothing may stand beside '$ref'"
@@ -217,7 +220,8 @@ def _faults(schema: Any) -> Iterator[str]:
         for part in mapping(schema.get(word)).values():
             yield from _faults(part)
     for word in ("anyOf", "allOf"):
-        for part in schema.get(word, ()):
+        parts = schema.get(word, [])
+        for part in parts if isinstance(parts, list) else [None]:
             yield from _faults(part)
     if "items" in schema:
         yield from _faults(schema["items"])
