@@ -31,18 +31,9 @@ EARLY = "gemini-2.5-flash"
 PICTURE = Image(data=b"\x89PNG", media_type="image/png")
 
 
+VIOLATION = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}]}
 SPENT = {
-    "error": {
-        "code": 429,
-        "status": "RESOURCE_EXHAUSTED",
-        "message": "You exceeded your current quota.",
-        "details": [
-            {
-                "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-                "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}],
-            }
-        ],
-    }
+    "error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "You exceeded your current quota.", "details": [VIOLATION]},
 }
 
 

@@ -276,6 +276,7 @@ def test_an_error_in_the_stream_says_what_it_is() -> None:
         (b"", "truncated"),
         (b'{"type": "error", "error": {"type": "api_error", "message": "x"}}', "server"),
         (b"<html>", "malformed"),
+        (b'{"id": "msg_1"}', "malformed"),
         (sse("[1]"), "malformed"),
         (sse("{x"), "malformed"),
         (sse(START, delta(type="text_delta", text="Hi")), "malformed"),

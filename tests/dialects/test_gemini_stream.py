@@ -332,3 +332,26 @@ def test_whatever_comes_is_chunks_or_a_wire_error(pieces: list[bytes]) -> None:
     _, reply, _ = read(pieces)
 
     assert isinstance(reply, CompletionResponse)
+
+
+def test_an_error_in_a_last_event_without_its_blank_line_counts() -> None:
+    """The connection ended right behind it."""
+    error = {"error": {"code": 500, "message": "x", "status": "INTERNAL"}}
+
+    chunks, _, fault = read([sse(piece({"text": "a"})), sse(error).rstrip()])
+
+    assert fault is not None
+    assert ("server", ["a"]) == (classify(fault), [chunk.text for chunk in chunks])
+
+
+def test_an_event_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As is bare JSON without an end: memory has one."""
+    monkeypatch.setattr("llmkit.dialects.gemini_stream.BODY_LIMIT", 64)
+    endless = b"data: " + b"x" * (16 * 1024 * 1024 + 1)
+
+    _, _, event = read([endless])
+    _, _, document = read([b'{"a": "', b"x" * 64])
+
+    assert event is not None
+    assert document is not None
+    assert ("malformed", "response_too_large") == (event.kind, document.kind)

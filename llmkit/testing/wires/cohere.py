@@ -18,7 +18,7 @@ from llmkit.testing.wires.base import Rendered, Route, Wire, json_bytes, sse
 from llmkit.testing.wires.cohere_checks import check_chat, check_embed, check_model, check_rerank, check_tokenize
 from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_chat import vector
-from llmkit.testing.wires.openai_checks import mapping, rows
+from llmkit.testing.wires.openai_checks import mapping
 
 __all__ = ["MODELS", "WIRE"]
 
@@ -176,8 +176,7 @@ def _message(said: Answer) -> dict[str, Any]:
 
 
 def _call(call: ToolUse, *, whole: bool = True) -> dict[str, Any]:
-    call_id = f"{call.name}_{next(_numbers):012d}" if call.id is None else call.id
-    return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments_text if whole else ""}}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments_text if whole else ""}}
 
 
 def _event(kind: str, **fields: Any) -> bytes:

@@ -9,7 +9,6 @@ Source: Ollama, docs/api.md, api/types.go and server/routes.go at fb3076099 (Aug
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -31,7 +30,6 @@ VERSION = "0.17.4"
 
 _CREATED = "2026-11-21T09:00:00.123456789Z"
 _DIMENSIONS = 8
-_numbers = itertools.count(1)
 
 _ERRORS: dict[int, str] = {
     400: "invalid request",
@@ -162,8 +160,7 @@ def _text(said: Answer) -> str:
 
 def _call(call: ToolUse) -> dict[str, Any]:
     # All calls have the index 0, as those of most of its parsers do.
-    call_id = f"call_{next(_numbers):08d}" if call.id is None else call.id
-    return {"id": call_id, "function": {"index": 0, "name": call.name, "arguments": _arguments(call)}}
+    return {"id": call.id, "function": {"index": 0, "name": call.name, "arguments": _arguments(call)}}
 
 
 def _arguments(call: ToolUse) -> Any:

@@ -39,7 +39,7 @@ _OPTIONS = {
     **dict.fromkeys(("temperature", "top_p", "min_p", "typical_p", "repeat_penalty", "presence_penalty", "frequency_penalty"), _REAL),
     "stop": _TEXTS,
 }
-_FITTING: Mapping[str, tuple[type, ...]] = {_WHOLE: (int, float), _REAL: (int, float), _TEXTS: (list,)}
+_FITTING: Mapping[str, Any] = {_WHOLE: (int, float), _REAL: (int, float), _TEXTS: (list,)}
 _KINDS = {"model": str, "messages": list, "stream": bool, "options": dict, "tools": list}
 _GO_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
 _LEVELS = ("low", "medium", "high", "max")

@@ -254,6 +254,8 @@ def test_wrong_switches_are_refused(body: dict[str, Any], expected: str) -> None
     [
         {},
         {"max_tokens": 0},
+        {"messages": [said({"type": "image", "source": {"type": "url", "url": "https://x"}}, role="user")]},
+        {"model": "claude-opus-4-6", "temperature": 1, "top_k": 3, "output_config": {"effort": "max"}},
         {"model": "claude-novel-7", "max_tokens": 10**6, "thinking": {"type": "between_tools"}, "output_config": {"effort": "max"}},
         {"model": "claude-opus-5", "messages": [USER, {"role": "system", "content": "x"}, said({"type": "text", "text": "y"}), USER]},
         {"messages": [USER, USER, CALLS, results("a"), results("b"), said({"type": "text", "text": "y"})]},
