@@ -96,6 +96,17 @@ class Call(Generic[Answer]):
 
     # -- before an attempt
 
+    @property
+    def lacks_token(self) -> bool:
+        """Whether the credential has to be fetched over the network first: an event loop has ``fetch_token`` done in a thread."""
+        renewable = self.endpoint.renewable
+        return renewable is not None and not renewable.is_fresh
+
+    def fetch_token(self) -> None:
+        """Fetch the credential. Blocks."""
+        if self.endpoint.renewable is not None:
+            self.endpoint.renewable.fetch()
+
     def attempt(self) -> Exchange[Answer]:
         """
         Return the next attempt, begun: its key is leased and its breaker's permit held.
@@ -185,6 +196,8 @@ class Call(Generic[Answer]):
             # The connection had been closed while it lay idle: the server never saw this request.
             return self._again(0.0, "the kept connection was gone")
         error = self._last = self.error_of(failure)
+        if failure.renewed:
+            return self._again(0.0, "the token was refused, and another can be had")
         order = self._order(failure, error)
         if order is None:
             return error

@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 from llmkit import __version__
 from llmkit._fork import renewed_in_child
 from llmkit.address import is_loopback, origin_of
-from llmkit.auth.base import Auth, NoAuth
+from llmkit.auth.base import Auth, NoAuth, RenewableAuth
 from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
@@ -51,10 +51,12 @@ class Endpoint:
     facts: ModelFacts
     parameters: frozenset[str]  # that its wire can say and its model does not refuse
     place: Place = field(init=False)
+    renewable: RenewableAuth | None = field(init=False)  # the auth, where it fetches its credential
     _headers: Headers = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.place = Place(base_url=self.base_url, options=self.options)
+        self.renewable = self.auth if isinstance(self.auth, RenewableAuth) else None
         self._headers = Headers({"User-Agent": USER_AGENT, **self.default_headers})
 
     @property
@@ -88,6 +90,7 @@ class Endpoints:
         self._lock = threading.Lock()
         self._made: dict[str, Endpoint] = {}
         self._pools: dict[str, APIKeyPool | None] = {}
+        self._chosen: dict[str, tuple[Mapping[str, str], Auth | None]] = {}
         self.default = self.find(None) if settings.model or settings.provider or settings.base_url else self._detected()
         renewed_in_child(self)
 
@@ -124,10 +127,10 @@ class Endpoints:
         settings = self.settings
         provider, name, reasons = self._resolve(model)
         own = model is None or provider.name == self._own_provider()
-        options = self._options(provider)
+        options, chosen = self._access(provider, own)
         dialect = provider.dialect_for(options)
         base_url = self._base_url(provider, options, own, reasons)
-        auth = (settings.make_auth() if own else None) or provider.auth
+        auth = (settings.make_auth() if own else None) or chosen or provider.auth
         pool = self._pool(provider, base_url, auth, own, reasons)
         if pool is None and auth.needs_key:
             auth = NoAuth()
@@ -212,6 +215,20 @@ class Endpoints:
             elif option.default is not None:
                 options[name] = option.default
         return options
+
+    def _access(self, provider: Provider, own: bool) -> tuple[Mapping[str, str], Auth | None]:
+        """Return the options in force, and the way to send the credential where the provider has several."""
+        options = self._options(provider)
+        if provider.choose_access is None:
+            return options, None
+        if provider.name not in self._chosen:
+            settings = self.settings
+            given = {name: value for name, value in (settings.options or {}).items() if value is not None}
+            keyed = own and (settings.api_key is not None or settings.api_keys is not None)
+            at_hand = environ(provider.key_env) is not None
+            # Once for all models there: they share a token.
+            self._chosen[provider.name] = provider.choose_access({**options, **given}, keyed=keyed, key_at_hand=at_hand)
+        return self._chosen[provider.name]
 
     def _base_url(self, provider: Provider, options: Mapping[str, str], own: bool, reasons: list[str]) -> str:
         if own and self.settings.base_url is not None:

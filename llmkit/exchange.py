@@ -51,6 +51,7 @@ class Failure:
 
     ``begun``: content had already been given out, ``partial`` holds it. ``stale``: a kept connection turned out to be gone.
     ``concession``: what to leave out, since the server does not take it. ``hint``: seconds to wait, where the server said so.
+    ``renewed``: the token was refused, and another can be had.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Failure:
     begun: bool = False
     stale: bool = False
     concession: str | None = None
+    renewed: bool = False
     partial: CompletionResponse | None = None
 
     @property
@@ -341,8 +343,13 @@ class Exchange(Generic[Answer]):
             hint=hint,
             begun=self.begun,
             concession=self.call.concession(fault) if not self.begun else None,
+            renewed=fault.status == 401 and not self.begun and self._renews(),
             partial=self._partial(),
         )
+
+    def _renews(self) -> bool:
+        renewable = self.call.endpoint.renewable
+        return renewable is not None and self.call.first("token") and renewable.refused(self.http.headers)
 
     def _failure_of_transport(self, error: TransportError) -> Failure:
         call = self.call

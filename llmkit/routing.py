@@ -178,7 +178,7 @@ class Router:
         )
 
 
-_SHOWN = frozenset({"content-type", "accept", "user-agent"})
+_SHOWN = frozenset({"content-type", "accept", "user-agent", "anthropic-version", "anthropic-beta"})
 
 
 def _finish_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> CompletionResponse:

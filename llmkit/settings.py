@@ -67,7 +67,7 @@ class Settings:
     circuit_breaker: CircuitBreakerConfig | None = field(factory=CircuitBreakerConfig, validator=_is_a(CircuitBreakerConfig))
     transport: Any = None
     default_headers: Mapping[str, str] | None = field(default=None, repr=False)
-    options: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] | None = field(default=None, repr=False)  # may hold a token
     drop_params: bool = False
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
@@ -125,7 +125,8 @@ class Settings:
         if self.transport is not None:
             msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
             raise ConfigurationError(msg)
-        if (self.api_key is not None or self.api_keys is not None) and not self.pickle_keys:
+        holds_key = self.api_key is not None or self.api_keys is not None or "token" in (self.options or {})
+        if holds_key and not self.pickle_keys:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)
         return {name: getattr(self, name) for name in SETTINGS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -224,6 +225,8 @@ class AsyncClient:
 
     @abacked_off
     async def _send(self, call: Call[Answer]) -> Answer:
+        if call.lacks_token:
+            await asyncio.get_running_loop().run_in_executor(None, call.fetch_token)
         with call.attempt() as exchange:
             exchange.read(await self._transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
@@ -231,6 +234,8 @@ class AsyncClient:
     @abacked_off
     async def _open(self, call: Call[CompletionResponse]) -> Exchange[CompletionResponse]:
         """Send a streaming request and read up to the first content: so far it may be tried again."""
+        if call.lacks_token:
+            await asyncio.get_running_loop().run_in_executor(None, call.fetch_token)
         with call.attempt() as exchange:
             exchange.open(await self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:

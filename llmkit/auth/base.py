@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -11,7 +11,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.secrets import Headers, Secret
 from llmkit.transport.base import HttpRequest
 
-__all__ = ["Auth", "CallableAuth", "HeaderAuth", "NoAuth"]
+__all__ = ["Auth", "CallableAuth", "HeaderAuth", "NoAuth", "RenewableAuth"]
 
 
 class Auth(Protocol):
@@ -24,6 +24,24 @@ class Auth(Protocol):
 
     def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
         """Return the headers that carry the credential for *request*."""
+        ...
+
+
+@runtime_checkable
+class RenewableAuth(Auth, Protocol):
+    """An ``Auth`` whose credential is fetched from somewhere, and can be had anew."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether ``headers`` returns at once; else it waits for the network."""
+        ...
+
+    def fetch(self) -> None:
+        """Get what ``headers`` needs. Blocks; an event loop has it done in a thread."""
+        ...
+
+    def refused(self, headers: Mapping[str, str]) -> bool:
+        """Take note that the credential in *headers* was refused (401), and return whether another can be had."""
         ...
 
 
