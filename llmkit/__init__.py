@@ -92,9 +92,7 @@ _HOMES = {
         "ProviderError QuotaExceededError RateLimitError RateLimitTimeoutError RequestTimeoutError StreamInterruptedError "
         "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
     ),
-    "llmkit.models.content": (
-        "Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"
-    ),
+    "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
     "llmkit.models.info": "Explanation HealthReport ModelInfo",
     "llmkit.models.ledger": "Attempt",
     "llmkit.models.request": "CompletionRequest",

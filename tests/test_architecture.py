@@ -78,9 +78,7 @@ def test_imports_point_down(path: Path) -> None:
     floor = FLOOR_OF[parts[1]]
 
     above = [
-        module
-        for module in imports(path, at_import=True)
-        if module.startswith("llmkit.") and FLOOR_OF.get(module.split(".")[1], 0) > floor
+        module for module in imports(path, at_import=True) if module.startswith("llmkit.") and FLOOR_OF.get(module.split(".")[1], 0) > floor
     ]
 
     assert [] == above

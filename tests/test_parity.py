@@ -39,10 +39,9 @@ def test_the_twins_have_the_same_methods_in_the_same_order(sync: type, twin: typ
 @pytest.mark.parametrize(("sync", "twin"), TWINS, ids=lambda cls: cls.__name__)
 def test_the_twins_take_the_same_parameters(sync: type, twin: type) -> None:
     """Names, kinds, defaults and order."""
-    names = {twin_name: name for twin_name, name in SPELLED.items()}
     for twin_name, value in vars(twin).items():
         if inspect.isfunction(value):
-            assert parameters(sync, names.get(twin_name, twin_name)) == parameters(twin, twin_name), twin_name
+            assert parameters(sync, SPELLED.get(twin_name, twin_name)) == parameters(twin, twin_name), twin_name
 
 
 @pytest.mark.parametrize(("sync", "twin"), TWINS, ids=lambda cls: cls.__name__)

@@ -52,7 +52,9 @@ def test_the_core_needs_little(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     metadata = archive.read(next(name for name in archive.namelist() if name.endswith("METADATA"))).decode()
 
-    needed = [line.split(":", 1)[1].strip() for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
+    needed = [
+        line.split(":", 1)[1].strip() for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line
+    ]
 
     assert ["attrs", "backoff", "cattrs", "requests", "urllib3"] == sorted(line.split(">")[0].strip() for line in needed)
     assert [] == [line for line in needed if "<" in line or "==" in line]

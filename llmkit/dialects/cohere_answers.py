@@ -37,7 +37,6 @@ __all__ = [
     "read_usage",
     "refuse_broken_off",
     "refuse_error",
-    "trace_id",
 ]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -81,7 +80,7 @@ def decode(owner: str, response: HttpResponse, request: CompletionRequest) -> Co
         usage=read_usage(answer.get("usage")),
         id=answer_id,
         model=request.model,  # the answer does not say it
-        request_id=trace_id(response.headers),
+        request_id=request_id(response.headers),
         raw=answer,
     )
 
@@ -161,11 +160,6 @@ def read_usage(usage: Any) -> Usage:
 # -- errors
 
 
-def trace_id(headers: Mapping[str, str]) -> str | None:
-    """Return the id under which Cohere finds a request."""
-    return headers.get("x-debug-trace-id") or request_id(headers)
-
-
 def read_fault(response: HttpResponse) -> Fault:
     """Return what a bad reply says. Its body may be of any shape, or no JSON at all."""
     try:
@@ -190,7 +184,7 @@ def refuse_broken_off(reason: Any, error: Any, response: HttpResponse) -> None:
     # What it says of itself may tell more than that it failed.
     kind = None if word(error) and kind != "timeout" else kind
     headers = response.headers
-    fault = Fault(status=response.status, kind=kind, code=label(reason), message=message, request_id=trace_id(headers), headers=headers)
+    fault = Fault(status=response.status, kind=kind, code=label(reason), message=message, request_id=request_id(headers), headers=headers)
     raise WireError(fault)
 
 
@@ -207,7 +201,7 @@ def _fault(body: Any, response: HttpResponse, text: str) -> Fault:
         code=label(error.get("code")),
         type=label(error.get("type")),
         param=label(error.get("param")),
-        request_id=trace_id(response.headers) or label(at(body, "id")),
+        request_id=request_id(response.headers) or label(at(body, "id")),
         headers=response.headers,
         error=error,
         body=text,

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define, field
 
-from llmkit.dialects.base import StreamDecoder, WireError
+from llmkit.dialects.base import StreamDecoder, WireError, request_id
 from llmkit.dialects.cohere_answers import (
     Call,
     decode,
@@ -23,7 +23,6 @@ from llmkit.dialects.cohere_answers import (
     read_usage,
     refuse_broken_off,
     refuse_error,
-    trace_id,
 )
 from llmkit.dialects.cohere_turns import PLAN
 from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
@@ -305,7 +304,7 @@ class ChatEvents:
             usage=self._usage,
             id=self._id,
             model=self.request.model,
-            request_id=trace_id(self.answer_to.headers),
+            request_id=request_id(self.answer_to.headers),
             raw=self._raw(),
         )
 

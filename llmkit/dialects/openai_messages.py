@@ -144,9 +144,7 @@ class MessageWriter:
 
     def _document(self, document: Document) -> dict[str, Any]:
         if document.data is None:
-            msg = (
-                f"{self._quirks.owner} takes documents as data, not by URL: use Document.from_path()."
-            )
+            msg = f"{self._quirks.owner} takes documents as data, not by URL: use Document.from_path()."
             raise ConfigurationError(msg)
         if (document.media_type or "").startswith("text/"):
             # The wire's file part is for PDFs; a text is a text.

@@ -36,12 +36,8 @@ def _parser() -> argparse.ArgumentParser:
         "URL is ORIGIN/PROVIDER/v1. It ends with its standard input.",
     )
     parser.add_argument("--port", type=int, default=0, help="the port to listen on; by default a free one")
-    parser.add_argument(
-        "--events", type=int, default=0, metavar="N", help="text events of an answer; by default its words"
-    )
-    parser.add_argument(
-        "--no-record", action="store_true", help=f"keep no requests; otherwise GET {RECORD_PATH} shows them"
-    )
+    parser.add_argument("--events", type=int, default=0, metavar="N", help="text events of an answer; by default its words")
+    parser.add_argument("--no-record", action="store_true", help=f"keep no requests; otherwise GET {RECORD_PATH} shows them")
     return parser
 
 

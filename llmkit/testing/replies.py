@@ -204,13 +204,7 @@ class Reply:
     @property
     def says_something(self) -> bool:
         """Whether the answer is written out here; otherwise the wire gives its own."""
-        return bool(
-            self.text is not None
-            or self.chunks is not None
-            or self.thinking
-            or self.tool_calls
-            or self.refusal is not None
-        )
+        return bool(self.text is not None or self.chunks is not None or self.thinking or self.tool_calls or self.refusal is not None)
 
     @property
     def fails(self) -> bool:

@@ -99,9 +99,7 @@ class FakeServer:
     def __enter__(self) -> FakeServer:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def start(self) -> FakeServer:
@@ -117,9 +115,7 @@ class FakeServer:
         ready = threading.Event()
         failures: list[BaseException] = []
         self._pid = os.getpid()
-        self._thread = threading.Thread(
-            target=self._run, args=(ready, failures), name="llmkit-fake-server", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(ready, failures), name="llmkit-fake-server", daemon=True)
         self._thread.start()
         if not ready.wait(_STARTING):
             raise TimeoutError("The FakeServer did not start.")
@@ -263,9 +259,7 @@ class FakeServer:
         self.wait_for(lambda server: not server.open_connections, timeout)
 
     def __repr__(self) -> str:
-        return (
-            f"<FakeServer {self.origin}, {self._hits} requests, {len(self._open)} of {self._accepted} connections open>"
-        )
+        return f"<FakeServer {self.origin}, {self._hits} requests, {len(self._open)} of {self._accepted} connections open>"
 
     # What the server's thread asks.
 

@@ -10,9 +10,7 @@ from attrs import evolve
 from llmkit.testing import RecordedRequest, Reply
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"delay": -1}, {"framing": "none"}, {"status": 42}, {"truncate_gzip": True}, {"pieces": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"delay": -1}, {"framing": "none"}, {"status": 42}, {"truncate_gzip": True}, {"pieces": 0}])
 def test_an_impossible_reply_is_refused_when_it_is_made(wrong: dict[str, Any]) -> None:
     """The mistake shows where it is made, and not in the server's thread."""
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -154,9 +154,7 @@ def test_a_forked_child_holds_nothing_open(server: FakeServer, client: Any) -> N
 # Where it is.
 
 
-@pytest.mark.parametrize(
-    ("provider", "path"), [("openai", "/openai/v1"), ("azure", "/azure"), ("acme-2", "/acme-2/v1")]
-)
+@pytest.mark.parametrize(("provider", "path"), [("openai", "/openai/v1"), ("azure", "/azure"), ("acme-2", "/acme-2/v1")])
 def test_each_provider_has_a_base_url(server: FakeServer, provider: str, path: str) -> None:
     """The first segment names the provider, whoever that is."""
     assert server.origin + path == server.url(provider)

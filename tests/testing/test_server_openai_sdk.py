@@ -47,9 +47,7 @@ def test_a_completion(sdk: Any) -> None:
 
 def test_a_stream(sdk: Any) -> None:
     """The pieces make up the text, and the usage comes last."""
-    stream = sdk.chat.completions.create(
-        model="gpt-4o", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
-    )
+    stream = sdk.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True, stream_options={"include_usage": True})
 
     chunks = list(stream)
 
@@ -83,9 +81,7 @@ def test_streamed_tool_calls(sdk: Any, server: FakeServer) -> None:
             pass
         message = stream.get_final_completion().choices[0].message
 
-    assert ['{"city": "Paris", "days": 1}', '{"city": "Rome"}'] == [
-        call.function.arguments for call in message.tool_calls
-    ]
+    assert ['{"city": "Paris", "days": 1}', '{"city": "Rome"}'] == [call.function.arguments for call in message.tool_calls]
     assert 2 == len({call.id for call in message.tool_calls})
     assert message.content is None
 
@@ -116,9 +112,7 @@ def test_models(sdk: Any) -> None:
 def test_embeddings(sdk: Any) -> None:
     """Base64, which the SDK asks for, and numbers carry the same vectors, of length one."""
     packed = sdk.embeddings.create(model="text-embedding-3-small", input=["a", "b", "a"], dimensions=100)
-    plain = sdk.embeddings.create(
-        model="text-embedding-3-small", input=["a", "b", "a"], dimensions=100, encoding_format="float"
-    )
+    plain = sdk.embeddings.create(model="text-embedding-3-small", input=["a", "b", "a"], dimensions=100, encoding_format="float")
 
     vectors = [row.embedding for row in packed.data]
     assert [100] * 3 == [len(vector) for vector in vectors]
@@ -192,9 +186,7 @@ def test_structured_output(sdk: Any) -> None:
 
 def test_azure(server: FakeServer) -> None:
     """The deployment stands in the path, and the key in a header of its own."""
-    client = openai.AzureOpenAI(
-        azure_endpoint=server.url("azure"), api_key="az-key", api_version="2024-10-21", max_retries=0
-    )
+    client = openai.AzureOpenAI(azure_endpoint=server.url("azure"), api_key="az-key", api_version="2024-10-21", max_retries=0)
 
     with client:
         reply = client.chat.completions.create(model="my-deployment", messages=MESSAGES)

@@ -94,9 +94,7 @@ def _demanded_tool(body: dict[str, Any]) -> dict[str, Any] | None:
         if choice.get("type") == "allowed_tools":
             allowed = mapping(choice.get("allowed_tools"))
             names = [mapping(tool.get("function")).get("name") for tool in rows(allowed.get("tools"))]
-            functions = (
-                [one for one in functions if one.get("name") in names] if allowed.get("mode") == "required" else []
-            )
+            functions = [one for one in functions if one.get("name") in names] if allowed.get("mode") == "required" else []
         else:
             named = mapping(choice.get("function")).get("name")
             functions = [one for one in functions if one.get("name") == named]
@@ -123,11 +121,7 @@ def _limited(pieces: tuple[str, ...], body: dict[str, Any]) -> tuple[tuple[str, 
     """Obey the request's stop sequences and its limit on tokens; return the finish reason too."""
     stops = body.get("stop") or ()
     text = "".join(pieces)
-    ends = [
-        text.find(stop)
-        for stop in ([stops] if isinstance(stops, str) else stops)
-        if isinstance(stop, str) and stop and stop in text
-    ]
+    ends = [text.find(stop) for stop in ([stops] if isinstance(stops, str) else stops) if isinstance(stop, str) and stop and stop in text]
     kept = cut_words(text[: min(ends)]) if ends else pieces
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     if isinstance(limit, int) and len(kept) > limit:

@@ -174,8 +174,7 @@ def _choice(index: int, said: Answer, habits: Habits, body: Mapping[str, Any]) -
         _add_thinking(message, said, habits)
     if said.calls:
         message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments_text}}
-            for call in said.calls
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments_text}} for call in said.calls
         ]
     logprobs = None
     if body.get("logprobs"):
@@ -217,9 +216,7 @@ class _Stream:
 
     def events(self) -> Iterator[bytes]:
         for index in range(self.body.get("n") or 1):
-            yield self._event(
-                index, {"role": "assistant", "content": None if self.said.pieces is None else "", "refusal": None}
-            )
+            yield self._event(index, {"role": "assistant", "content": None if self.said.pieces is None else "", "refusal": None})
             yield from self._thoughts(index)
             yield from self._text(index)
             if self.said.refusal is not None:
@@ -340,9 +337,7 @@ def vector(given: Any, dimensions: int) -> list[float]:
     numbers = [byte - 127.5 for byte in itertools.islice(itertools.chain.from_iterable(blocks), dimensions)]
     length = sum(number * number for number in numbers) ** 0.5
     # As float32, so that both encodings carry the same numbers.
-    return list(
-        struct.unpack(f"<{dimensions}f", struct.pack(f"<{dimensions}f", *(number / length for number in numbers)))
-    )
+    return list(struct.unpack(f"<{dimensions}f", struct.pack(f"<{dimensions}f", *(number / length for number in numbers))))
 
 
 def _base64(vector: list[float]) -> str:

@@ -73,9 +73,7 @@ def text_of(content: Any) -> str:
         return content
     if not isinstance(content, list):
         return ""
-    return "".join(
-        str(part.get("text", "")) for part in content if isinstance(part, dict) and part.get("type") == "text"
-    )
+    return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict) and part.get("type") == "text")
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -159,13 +157,9 @@ def _check_messages(body: dict[str, Any]) -> Reply | None:
     if messages is None:
         return refuse("Missing required parameter: 'messages'.", param="messages", code="missing_required_parameter")
     if not isinstance(messages, list):
-        return refuse(
-            "Invalid type for 'messages': expected an array of objects.", param="messages", code="invalid_type"
-        )
+        return refuse("Invalid type for 'messages': expected an array of objects.", param="messages", code="invalid_type")
     if not messages:
-        message = (
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
-        )
+        message = "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
         return refuse(message, param="messages", code="empty_array")
     return next(filter(None, map(_check_message, range(len(messages)), messages)), None)
 
@@ -230,14 +224,10 @@ def _check_ranges(body: dict[str, Any]) -> Reply | None:
             message = f"Invalid type for '{name}': expected a decimal, but got {type(value).__name__} instead."
             return refuse(message, param=name, code="invalid_type")
         if value > most:
-            message = (
-                f"Invalid '{name}': decimal above maximum value. Expected a value <= {most}, but got {value} instead."
-            )
+            message = f"Invalid '{name}': decimal above maximum value. Expected a value <= {most}, but got {value} instead."
             return refuse(message, param=name, code="decimal_above_max_value")
         if value < least:
-            message = (
-                f"Invalid '{name}': decimal below minimum value. Expected a value >= {least}, but got {value} instead."
-            )
+            message = f"Invalid '{name}': decimal below minimum value. Expected a value >= {least}, but got {value} instead."
             return refuse(message, param=name, code="decimal_below_min_value")
     return None
 
@@ -269,9 +259,7 @@ def _check_tool_choice(body: dict[str, Any]) -> Reply | None:
 def _check_max_tokens(body: dict[str, Any]) -> Reply | None:
     if body.get("max_tokens") is None or not _NO_MAX_TOKENS.match(str(body.get("model", ""))):
         return None
-    message = (
-        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
-    )
+    message = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
     return refuse(message, param="max_tokens", code="unsupported_parameter")
 
 

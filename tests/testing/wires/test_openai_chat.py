@@ -14,9 +14,7 @@ from llmkit.testing.wires.openai_chat import WIRE
 USER = {"role": "user", "content": "Say hi"}
 
 
-def render(
-    reply: Reply | None = None, *, provider: str = "openai", path: str = "/v1/chat/completions", **body: Any
-) -> Any:
+def render(reply: Reply | None = None, *, provider: str = "openai", path: str = "/v1/chat/completions", **body: Any) -> Any:
     """Return what is sent for a request with *body*."""
     request = RecordedRequest(
         method="POST",
@@ -48,9 +46,7 @@ def deltas(reply: Reply | None = None, **body: Any) -> list[Any]:
 
 def test_a_scripted_answer_has_all_that_was_said() -> None:
     """In the provider's own places."""
-    reply = Reply(
-        "Hi", finish_reason="length", model="m-1", id="id-1", usage={"prompt_tokens": 100}, tool_calls=[("f", {"a": 1})]
-    )
+    reply = Reply("Hi", finish_reason="length", model="m-1", id="id-1", usage={"prompt_tokens": 100}, tool_calls=[("f", {"a": 1})])
 
     answer = whole(reply)
 
@@ -69,17 +65,15 @@ def test_tool_calls_can_be_objects_and_arguments_can_be_broken() -> None:
 
     message = whole(Reply(tool_calls=[Call()]))["choices"][0]["message"]
 
-    assert [{"id": "call-7", "type": "function", "function": {"name": "f", "arguments": '{"a":'}}] == message[
-        "tool_calls"
-    ]
+    assert [{"id": "call-7", "type": "function", "function": {"name": "f", "arguments": '{"a":'}}] == message["tool_calls"]
     assert message["content"] is None
 
 
 def test_a_refusal_has_no_content() -> None:
     """Whole and streamed."""
-    assert {"role": "assistant", "content": None, "refusal": "No.", "annotations": []} == whole(Reply(refusal="No."))[
-        "choices"
-    ][0]["message"]
+    assert {"role": "assistant", "content": None, "refusal": "No.", "annotations": []} == whole(Reply(refusal="No."))["choices"][0][
+        "message"
+    ]
     assert {"refusal": "No."} in deltas(Reply(refusal="No."))
 
 
@@ -107,9 +101,7 @@ def test_streamed_tool_calls_begin_with_a_name_and_go_on_with_arguments() -> Non
     pieces = [call for delta in deltas(reply) for call in delta.get("tool_calls", ())]
 
     firsts = [piece for piece in pieces if "id" in piece]
-    assert [(0, "f", ""), (1, "g", "")] == [
-        (piece["index"], piece["function"]["name"], piece["function"]["arguments"]) for piece in firsts
-    ]
+    assert [(0, "f", ""), (1, "g", "")] == [(piece["index"], piece["function"]["name"], piece["function"]["arguments"]) for piece in firsts]
     texts = ["".join(p["function"]["arguments"] for p in pieces if index == p["index"]) for index in (0, 1)]
     assert ['{"word": "longer than a piece"}', "{}"] == texts
     assert sorted(pieces, key=lambda piece: piece["index"]) == pieces
@@ -159,9 +151,7 @@ def test_a_good_answer_obeys_limits_and_stops() -> None:
     assert ("You said: ", "stop") == (stopped["message"]["content"], stopped["finish_reason"])
 
 
-@pytest.mark.parametrize(
-    ("count", "expected"), [(2, ["You", " said: Say hi"]), (5, ["You", " said:", " Say", " hi", " word"])]
-)
+@pytest.mark.parametrize(("count", "expected"), [(2, ["You", " said: Say hi"]), (5, ["You", " said:", " Say", " hi", " word"])])
 def test_a_model_can_be_asked_for_a_number_of_events(count: int, expected: list[str]) -> None:
     """Exactly so many pieces of text."""
     found = [delta["content"] for delta in deltas(model=f"fake-stream-{count}") if delta.get("content")]

@@ -21,9 +21,7 @@ LOOSE = {"type": "object", "properties": {"a": {"type": "string"}}, "required": 
 
 def asked(body: Any, *, provider: str = "openai", endpoint: str = "/v1/chat/completions") -> RecordedRequest:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return RecordedRequest(
-        method="POST", path=f"/{provider}{endpoint}", provider=provider, endpoint=endpoint, body=data
-    )
+    return RecordedRequest(method="POST", path=f"/{provider}{endpoint}", provider=provider, endpoint=endpoint, body=data)
 
 
 def refusal(*, provider: str = "openai", **body: Any) -> tuple[int, Any, Any] | None:
@@ -106,10 +104,7 @@ def test_a_good_request_is_not_refused(body: dict[str, Any]) -> None:
 
 def test_look_alikes_do_not_share_the_rules_of_openais_service() -> None:
     """They ignore what they do not know."""
-    assert (
-        refusal(provider="vllm", top_k=3, model="openai/gpt-5", max_tokens=5, response_format={"type": "json_object"})
-        is None
-    )
+    assert refusal(provider="vllm", top_k=3, model="openai/gpt-5", max_tokens=5, response_format={"type": "json_object"}) is None
 
 
 def test_the_first_strict_fault_is_named() -> None:
@@ -159,16 +154,10 @@ def test_good_inputs_of_embeddings_are_not(given: Any) -> None:
 
 
 _json = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 3)
-    | st.floats(allow_nan=False)
-    | st.sampled_from(["", "user", "tool", "x"]),
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats(allow_nan=False) | st.sampled_from(["", "user", "tool", "x"]),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["role", "content", "type", "function", "json_schema", "id"]), inner, max_size=3
-        )
+        | st.dictionaries(st.sampled_from(["role", "content", "type", "function", "json_schema", "id"]), inner, max_size=3)
     ),
     max_leaves=8,
 )
