@@ -44,7 +44,7 @@ logger = logging.getLogger("llmkit.call")
 # A library is silent unless its user sets logging up.
 logging.getLogger("llmkit").addHandler(logging.NullHandler())
 
-MAX_ATTEMPTS = 8  # in one call over all keys and endpoints: a bound on whatever the parts of it multiply to
+MAX_ATTEMPTS = 8  # in one call over all keys and endpoints, unless more retries were asked for: a bound on what its parts multiply to
 
 Answer = TypeVar("Answer")
 
@@ -209,7 +209,9 @@ class Call(Generic[Answer]):
     def _order(self, failure: Failure, error: LLMKitError) -> Again | None:
         """Return the order to try again, or None with the reason noted on *error*."""
         policy = self.policy
-        if policy is None or policy.max_retries == 0 or failure.begun or len(self.attempts) >= MAX_ATTEMPTS:
+        if policy is None or policy.max_retries == 0 or failure.begun:
+            return None
+        if len(self.attempts) >= max(MAX_ATTEMPTS, policy.max_retries + 1):
             return None
         if failure.rule.key != "none" and self._has_another_key():
             return self._again(0.0, f"{failure.kind}: another key")

@@ -531,12 +531,23 @@ def test_time_outs_are_left_to_the_caller_when_asked_for(connect: Connect, serve
     assert 1 == server.hits
 
 
-def test_no_call_makes_more_than_eight_attempts(connect: Connect, server: FakeServer) -> None:
-    """However many retries were asked for."""
+def test_a_call_makes_as_many_attempts_as_were_asked_for(connect: Connect, server: FakeServer) -> None:
+    """The bound on all attempts is for what multiplies, not for a number that the user gave."""
     server.always(Reply.error(503))
-    client = connect(retry=RetryConfig(max_retries=50, base_delay=0), circuit_breaker=None)
+    client = connect(retry=RetryConfig(max_retries=12, base_delay=0), circuit_breaker=None)
 
     with pytest.raises(OverloadedError) as caught:
+        client.complete("Say hi")
+
+    assert 13 == server.hits == len(caught.value.attempts)
+
+
+def test_many_keys_do_not_multiply_attempts(connect: Connect, server: FakeServer) -> None:
+    """However many keys there are to go on with, a call ends after eight attempts."""
+    server.always(Reply.error(429))
+    client = connect(api_keys=[f"sk-test-{n:02}" for n in range(20)], retry=QUICK)
+
+    with pytest.raises(RateLimitError) as caught:
         client.complete("Say hi")
 
     assert 8 == server.hits == len(caught.value.attempts)
