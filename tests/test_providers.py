@@ -79,6 +79,13 @@ FACTS: dict[str, tuple[dict[str, str], str, str | None, str | None, tuple[str, s
         BEARER,
     ),
     "mistral": ({}, "https://api.mistral.ai/v1/chat/completions", "https://api.mistral.ai/v1/models", "MISTRAL_API_KEY", BEARER),
+    "cohere": (
+        {},
+        "https://api.cohere.com/v2/chat",
+        "https://api.cohere.com/v1/models?endpoint=chat&page_size=1000",
+        "CO_API_KEY",
+        BEARER,
+    ),
     "codestral": (
         {},
         "https://codestral.mistral.ai/v1/chat/completions",
@@ -627,6 +634,7 @@ def test_a_model_is_split_at_the_first_known_provider(model: str, expected: tupl
         ("kimi-k3", "moonshot"),
         ("moonshot-v1-8k", "moonshot"),
         ("sonar-pro", "perplexity"),
+        ("command-a-03-2025", "cohere"),
         ("MiniMax-M3", "minimax"),
         ("gpt-oss-120b", None),
         ("llama-3.3-70b", None),

@@ -179,7 +179,7 @@ def test_older_models_know_no_choice() -> None:
 
 def test_strictness_is_one_switch_for_all() -> None:
     """Limits that it does not know are then told; a tool that needs nothing cannot be held to it."""
-    strict = Tool(name="look", parameters=CITY, strict=True)
+    strict = Tool(name="strict", parameters=CITY, strict=True)
 
     held = body(tools=[strict, LOOK])
     loose = body(tools=[strict, TIME])

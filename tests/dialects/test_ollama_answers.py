@@ -295,6 +295,18 @@ def test_a_message_can_be_asked_for_before_its_end() -> None:
     assert "<think>Hm </thi" == made.raw()["content"]
 
 
+def test_a_raw_message_has_what_came() -> None:
+    """Text that was held back as the beginning of a tag, and calls as they were."""
+    call = {"id": "c", "function": {"name": "f", "arguments": {}}}
+    made = MessageInMaking("ollama")
+    made.add({"content": "<th", "tool_calls": [call]}, "t")
+
+    assert ("<th", "") == made.end()
+
+    assert {"role": "assistant", "content": "<th", "tool_calls": [call]} == made.raw()
+    assert "<th" == made.message().text
+
+
 def test_thoughts_of_both_kinds_are_one() -> None:
     """Those in tags that came first, then those that the server tells apart."""
     made = MessageInMaking("ollama")
