@@ -1,43 +1,50 @@
 """
-One request under way: its connection, how far it came, and the limits of time on it.
+One request under way: its connection, what came over it, and the limits of time on it.
 
 Rule 1: when a limit is over, the connection is aborted, and whoever waits for it fails. No task is cancelled, so that a cancellation is
         always the caller's own.
 Rule 2: limits run only while somebody waits for bytes; what the consumer of a stream does in between counts for nothing.
 Rule 3: a limit costs an assignment. A loop has one timer for all attempts, armed for the nearest limit it was told of; when it fires and
         that limit has moved, it is armed again. (A timer per attempt cost a tenth of a whole request.)
+Rule 4: a connection goes back to its pool in the moment in which the reply is whole, as the pool gave it, or else it is aborted:
+        without a TLS goodbye, and without sending what is left to send. Either happens once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from llmkit.transport.base import Timeout, TransportError
+from llmkit.transport.faults import read_failure
+from llmkit.transport.http1 import Framing, Head, HeadReader, Sized, framing_of
 
 if TYPE_CHECKING:
-    import io
+    from collections.abc import Callable
 
-__all__ = ["Attempt", "Limit", "Watch", "protocol_of"]
+__all__ = ["Attempt", "Connection", "Watch", "abort_without_loop", "out_of_time", "protocol_of"]
 
 STEP = 0.005  # seconds between two looks at the attempts, at least
+PORTION = 64 * 1024  # bytes written at a time; what is written is out of sight, and may be on its way for long
+ROOM = 256 * 1024  # bytes of a body kept for a reader who is slow; then nothing more is read
 
-# Bytes that may come before aiohttp says that it has read the head: a head, and what it has read of the body by then. Without this
-# bound, interim replies (100, 103) could come for ever.
-HEAD_ROOM = 1024 * 1024
+Limit = Literal["connect_timeout", "read_timeout", "expired"]
 
-Limit = Literal["connect_timeout", "read_timeout", "expired", "protocol"]
+_LIMITS: dict[Limit, str] = {
+    "connect_timeout": "no connection came about in time",
+    "read_timeout": "the peer fell silent",
+    "expired": "the time allowed is over",
+}
 
 
-class Content(Protocol):
-    """What is needed here of aiohttp's body."""
+class Connection(Protocol):
+    """What is needed here of aiohttp's connection."""
 
-    def is_eof(self) -> bool: ...
+    def close(self) -> None: ...
 
-    def exception(self) -> BaseException | None: ...
-
-    def set_exception(self, exc: BaseException) -> None: ...
+    def release(self) -> None: ...
 
 
 def protocol_of(transport: asyncio.Transport) -> asyncio.BaseProtocol | None:
@@ -46,6 +53,24 @@ def protocol_of(transport: asyncio.Transport) -> asyncio.BaseProtocol | None:
         return transport.get_protocol()
     except AttributeError:
         return None
+
+
+def abort_without_loop(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
+    """Abort *transport* although *loop* is closed: it closes its socket in a callback, which a closed loop refuses to take."""
+    calls: list[Callable[[], object]] = []
+
+    def call_soon(callback: Callable[..., object], *args: object, **_: object) -> None:
+        calls.append(lambda: callback(*args))
+
+    with suppress(AttributeError):  # a loop that is not asyncio's own closes its sockets itself
+        loop.call_soon = call_soon  # type: ignore[method-assign,assignment]
+        try:
+            transport.abort()
+            # The first is the closing. What follows would wake tasks that died with the loop.
+            for call in calls[:1]:
+                call()
+        finally:
+            del loop.call_soon
 
 
 class Watch:
@@ -77,74 +102,111 @@ class Watch:
 
 class Attempt(asyncio.Protocol):
     """
-    What is known of one request.
+    One call of ``send``: what is allowed, how far it came, and the protocol of its connection.
 
-    It stands between the transport (asyncio's) and aiohttp's protocol, and sees what aiohttp does not tell: whether a byte of an answer
-    came before the connection died, and how it died.
+    ``leave`` is called once, when the attempt holds no connection any more.
     """
 
     connect: float | None = None  # seconds, of a connection made for this request
     first_byte: float | None = None  # seconds from the beginning
-    transport: asyncio.Transport | None = None
-    over: Limit | None = None  # the limit that ended it
-    is_lost = False  # the connection broke, other than by a clean end
-    waits = False
-    _is_gone = False
-    _waits_for_head = True
-    _room = HEAD_ROOM
-    body: io.BytesIO | None = None  # a body that is read as it is sent
-    _unsent = (0, 0)
+    is_connecting = False  # a connection is being made for it, or was
+    is_over = False
+    _head: Head | None = None
+    _framing: Framing | None = None
+    _failure: TransportError | None = None
+    _connection: Connection | None = None
+    _transport: asyncio.Transport | None = None
+    _protocol: asyncio.Protocol | None = None  # the pool's, for which this one stands
+    _waiter: asyncio.Future[None] | None = None
+    _unsent: memoryview | None = None
+    _progress = (0, 0)
+    _size = 0  # bytes that wait for the reader
+    _is_paused = False
+    _may_write = True
     _silent_at = inf
-    _protocol: asyncio.Protocol | None = None
-    _content: Content | None = None
 
-    def __init__(self, watch: Watch, timeout: Timeout, url: str) -> None:
+    def __init__(self, watch: Watch, timeout: Timeout, method: str, leave: Callable[[], None]) -> None:
         self._watch = watch
-        self.url = url
+        self._method = method
+        self._leave = leave
+        self.peer = ""  # for people
         self.loop = watch.loop
         self.began = watch.loop.time()
         self.connect_limit = timeout.connect
         self.expire_at = inf if timeout.total is None else self.began + timeout.total
         self._read = inf if timeout.read is None else timeout.read
+        self._reader = HeadReader()
+        self._pieces: list[bytes] = []
 
-    def take(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-        """Go on over this connection, which is about to be written to."""
-        self.transport = transport
-        self._protocol = protocol
+    def begin(self, connection: Connection, transport: asyncio.Transport, protocol: asyncio.Protocol, head: bytes, body: bytes) -> None:
+        """Send the request over this connection."""
+        self._connection, self._transport, self._protocol = connection, transport, protocol
         transport.set_protocol(self)
         self._watch.attempts.add(self)
-        self.wait()
+        if len(body) <= PORTION:
+            transport.write(head + body)
+            return
+        transport.write(head)
+        self._unsent = memoryview(body)
+        self._send_on()
 
-    def read(self, content: Content) -> None:
-        """Go on to the body: the head has come."""
-        self.waits = self._waits_for_head = False
-        self._content = content
-        if self._protocol is not None:
-            # The pieces of a body are many; they go past this object.
-            self.data_received = self._protocol.data_received  # type: ignore[method-assign]
+    async def read_head(self) -> Head:
+        """
+        Return status and headers of the reply.
 
-    def wait(self) -> None:
-        """Begin to wait for bytes: ``over`` is set, now or later, when they do not come in time."""
-        now = self.loop.time()
-        limit = self._silent_at = now + self._read
-        if self.expire_at < limit:
-            limit = self.expire_at
-            if limit <= now:
-                self._end("expired")
-                return
-        self.waits = True
-        if limit < self._watch.due:
-            self._watch.arm(limit)
+        Raises:
+            TransportError: None came.
+        """
+        while self._head is None:
+            await self._wait()
+        return self._head
+
+    async def read(self) -> bytes:
+        """
+        Return what has come of the body, or comes next; nothing at its end.
+
+        Raises:
+            TransportError: It has no end, or a limit is over. What came before is returned before.
+        """
+        if self.expire_at <= self.loop.time():
+            self._end("expired")
+        while not self._pieces:
+            if self._failure is None and self.is_whole:
+                return b""
+            await self._wait()
+        return self.take()
+
+    def take(self) -> bytes:
+        """Return what has come of the body, which may be nothing."""
+        pieces, self._pieces = self._pieces, []
+        self._size = 0
+        if self._is_paused:
+            self._resume_reading()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def told(self, error: TransportError) -> TransportError:
+        """Return *error* with how far this attempt came."""
+        return TransportError(error.kind, error.message, error.fatal, error.reused, error.local, self.connect, self.first_byte)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the reply has come to its end."""
+        return self._framing is not None and self._framing.done
+
+    @property
+    def to_come(self) -> int:
+        """The bytes of the body that are announced and have not come."""
+        return self._framing.left if isinstance(self._framing, Sized) else 0
 
     def expire_in(self, seconds: float | None) -> None:
         """Allow *seconds* from now, in all; None lifts the bound."""
         self.expire_at = inf if seconds is None else self.loop.time() + seconds
-        if self.waits and self.expire_at < self._watch.due:
+        if self._waiter is not None and self.expire_at < self._watch.due:
             self._watch.arm(self.expire_at)
 
     def look(self, now: float) -> float:
         """End it if a limit is over, else return the next one."""
-        if not self.waits:
+        if self._waiter is None or self._waiter.done():
             return inf
         if self.expire_at <= now:
             self._end("expired")
@@ -154,89 +216,190 @@ class Attempt(asyncio.Protocol):
             return min(self._silent_at, self.expire_at)
         return inf
 
-    def finish(self) -> None:
-        """
-        Stop watching: the answer is whole.
+    def abort(self, failure: TransportError | None = None) -> None:
+        """Close the connection at once, unless it was given back; whoever reads gets *failure*."""
+        if failure is not None and self._failure is None:
+            self._failure = failure
+        self._settle(keeps=False)
+        self._wake()
 
-        Nobody waits for a server that answers without reading the request to read on, nor for its goodbye where the connection is
-        closed, which in TLS may take for ever.
-        """
-        held = self._held()
-        if held is not None and (held.is_closing() or held.get_write_buffer_size()):
-            held.abort()
-        self._let_go()
+    def _end(self, limit: Limit) -> None:
+        self._pieces.clear()
+        self.abort(out_of_time(limit))
 
-    def abort(self) -> None:
-        """Stop watching and close the connection at once: without a TLS goodbye, and without sending what is left to send."""
-        self._let_go()
-        held = self._held()
-        if held is not None:
-            held.abort()
+    async def _wait(self) -> None:
+        """Wait until there is more to read, or it has failed; raise ``TransportError`` when it had failed before."""
+        if self._waiter is not None:
+            msg = "two tasks read one stream"
+            raise TransportError("config", msg, fatal=True)
+        if self._failure is not None:
+            raise TransportError(*self._failure.args)
+        now = self.loop.time()
+        limit = self._silent_at = now + self._read
+        if self.expire_at < limit:
+            limit = self.expire_at
+        if limit < self._watch.due:
+            self._watch.arm(limit)
+        self._waiter = self.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
-    def _held(self) -> asyncio.Transport | None:
-        """Return the transport while it is this attempt's. When the answer was whole it may serve another by now."""
-        transport = self.transport
-        if transport is None or self._is_gone or self.loop.is_closed() or protocol_of(transport) is not self:
-            return None
-        return transport
-
-    def _let_go(self) -> None:
-        self.waits = False
-        self._content = self.body = None
-        self._watch.attempts.discard(self)
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _is_sending(self, now: float) -> bool:
         """Whether the request is still going out; then the silence has not begun."""
-        held = self._held()
-        if held is None or not (buffered := held.get_write_buffer_size()):
+        transport = self._held()
+        if transport is None:
             return False
-        unsent = (buffered, 0 if self.body is None else self.body.tell())
-        if unsent == self._unsent:
+        progress = (transport.get_write_buffer_size(), 0 if self._unsent is None else len(self._unsent))
+        if progress in ((0, 0), self._progress):
             return False
-        self._unsent = unsent
+        self._progress = progress
         self._silent_at = now + self._read
         return True
 
-    def _end(self, limit: Limit) -> None:
-        self.over = limit
-        content = self._content
-        self.abort()
-        # Where aiohttp has closed the connection before, aborting it wakes nobody.
-        if content is not None:
-            content.set_exception(TransportError(limit, "the time allowed is over"))
+    def _send_on(self) -> None:
+        transport = self._transport
+        while self._unsent and self._may_write and transport is not None and not self.is_over:
+            portion, self._unsent = self._unsent[:PORTION], self._unsent[PORTION:]
+            transport.write(portion)
+
+    def _resume_reading(self) -> None:
+        self._is_paused = False
+        transport = self._held()
+        if transport is not None:
+            with suppress(RuntimeError):  # uvloop: it is closing
+                transport.resume_reading()
+
+    def _held(self) -> asyncio.Transport | None:
+        """Return the transport while there is something to do about it."""
+        transport = self._transport
+        if self.is_over or transport is None or protocol_of(transport) is not self:
+            return None
+        return transport
+
+    def _settle(self, *, keeps: bool) -> None:
+        """Give the connection back, or close it."""
+        if self.is_over:
+            return
+        transport = self._held()
+        self.is_over = True
+        self._watch.attempts.discard(self)
+        connection, self._connection = self._connection, None
+        # Nobody waits for a server that answers without reading the request to read on.
+        is_idle = transport is not None and not (self._unsent or transport.get_write_buffer_size() or transport.is_closing())
+        self._unsent = None
+        if connection is not None and keeps and is_idle:
+            self._give_back(connection)
+        elif connection is not None:
+            if transport is not None:
+                self._abort(transport)
+            connection.close()
+        self._leave()
+
+    def _give_back(self, connection: Connection) -> None:
+        transport, protocol = self._transport, self._protocol
+        assert transport is not None
+        assert protocol is not None
+        self._transport = self._protocol = None
+        if self._is_paused:
+            transport.resume_reading()
+        transport.set_protocol(protocol)
+        connection.release()
+
+    def _abort(self, transport: asyncio.Transport) -> None:
+        if self.loop.is_closed():
+            abort_without_loop(self.loop, transport)
+        else:
+            transport.abort()
 
     # What the transport calls.
 
     def data_received(self, data: bytes) -> None:
+        if self.is_over:
+            return
         now = self.loop.time()
         self._silent_at = now + self._read
         if self.first_byte is None:
             self.first_byte = now - self.began
-        if self._waits_for_head:
-            self._room -= len(data)
-            if self._room < 0:
-                self._end("protocol")
-                return
-        if self._protocol is not None:
-            self._protocol.data_received(data)
+        failure = None
+        try:
+            self._take(data)
+        except TransportError as error:
+            failure = TransportError(*error.args)
+        if failure is not None:
+            self.abort(failure)
 
-    def eof_received(self) -> bool | None:
-        return None if self._protocol is None else self._protocol.eof_received()
+    def eof_received(self) -> None:
+        self._take_end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_gone = True
-        self.is_lost = exc is not None
-        if self._protocol is not None:
-            self._protocol.connection_lost(exc)
-        content = self._content
-        if content is not None and not content.is_eof() and content.exception() is None:
-            # aiohttp closes a connection whose chunks make no sense, and leaves the reader waiting (measured with 3.14).
-            content.set_exception(TransportError("protocol", "the body is not in chunks as it should be"))
+        self._take_end(exc)
+        protocol, self._protocol = self._protocol, None
+        self._transport = None
+        if protocol is not None:
+            protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        if self._protocol is not None:
-            self._protocol.pause_writing()
+        self._may_write = False
 
     def resume_writing(self) -> None:
-        if self._protocol is not None:
-            self._protocol.resume_writing()
+        self._may_write = True
+        self._send_on()
+
+    def _take(self, data: bytes) -> None:
+        framing = self._framing
+        if framing is None:
+            head = self._reader.feed(data)
+            if head is None:
+                return
+            framing = self._framing = framing_of(head, self._method)
+            self._head = head
+            data = self._reader.rest
+            self._wake()
+        if data:
+            piece = framing.feed(data)
+            if piece:
+                self._pieces.append(piece)
+                self._size += len(piece)
+                self._wake()
+        if framing.done:
+            assert self._head is not None
+            self._settle(keeps=self._head.keeps_alive and not framing.excess)
+            self._wake()
+        elif framing.failure is not None:
+            raise TransportError(*framing.failure.args)
+        elif self._size > ROOM and not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            with suppress(RuntimeError):  # uvloop: it is closing
+                self._transport.pause_reading()
+
+    def _take_end(self, exc: Exception | None) -> None:
+        """The connection was closed, or broke with *exc*."""
+        if self.is_over:
+            return
+        begun = self.first_byte is not None
+        reused = self.connect is None
+        failure = None
+        if exc is not None:
+            cause = exc if isinstance(exc, OSError) else ConnectionError(type(exc).__name__)
+            failure = read_failure(self.peer, cause, begun=begun, reused=reused)
+        elif self._framing is not None:
+            try:
+                self._framing.end()
+            except TransportError as error:
+                failure = TransportError(*error.args)
+        elif begun:
+            failure = TransportError("truncated", f"{self.peer} closed the connection inside the headers")
+        else:
+            failure = TransportError("connection_lost", f"{self.peer} closed the connection without an answer", reused=reused)
+        self.abort(failure)
+
+
+def out_of_time(limit: Limit) -> TransportError:
+    return TransportError(limit, _LIMITS[limit])

@@ -1,7 +1,7 @@
 """
 What a transport keeps for one event loop, and how that ends in every way a loop can end.
 
-Rule 1: a session is closed in its own loop: by ``close``, or when the loop shuts its asynchronous generators down, as ``asyncio.run``
+Rule 1: a connector is closed in its own loop: by ``close``, or when the loop shuts its asynchronous generators down, as ``asyncio.run``
         and its likes do before they close the loop.
 Rule 2: where the loop is closed already, or was left behind in a parent process, nothing is awaited: the sockets are closed, and that
         is all.
@@ -16,24 +16,22 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from llmkit_async._attempt import Watch, protocol_of
+from llmkit_async._attempt import Watch, abort_without_loop, protocol_of
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable
 
 __all__ = ["Connections", "Home", "Homes"]
 
 
-class Session(Protocol):
-    """What is needed of aiohttp's session here."""
+class Connector(Protocol):
+    """What is needed of aiohttp's connector here."""
 
-    async def close(self) -> None: ...
-
-    def detach(self) -> None: ...
+    def close(self) -> Awaitable[None]: ...
 
 
-S = TypeVar("S", bound=Session)
+C = TypeVar("C", bound=Connector)
 
 
 class Connections:
@@ -50,31 +48,31 @@ class Connections:
         return [transport for transport in self.transports if protocol_of(transport) is not None]
 
 
-class Home(Generic[S]):
-    """A session with its connections. ``in_flight`` counts the calls that are under way, whose end ``close`` waits for."""
+class Home(Generic[C]):
+    """A connector with its connections. ``in_flight`` counts the calls that are under way, whose end ``close`` waits for."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, session: S, connections: Connections) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connector: C, connections: Connections) -> None:
         self.loop = loop
         self.watch = Watch(loop)
-        self.session = session
+        self.connector = connector
         self.in_flight = 0
         self._connections = connections
-        self._homes: Homes[S] = {}
+        self._homes: Homes[C] = {}
         self._guard: AsyncGenerator[None, None] | None = None
         self._guard_is_over = False
         self._is_ending = False
         self._ending: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    async def settle(self, homes: Homes[S]) -> None:
-        """Have the session closed with the loop, and taken out of *homes*. Called once, in the loop; does not suspend."""
+    async def settle(self, homes: Homes[C]) -> None:
+        """Have the connector closed with the loop, and taken out of *homes*. Called once, in the loop; does not suspend."""
         self._homes = homes
         self._guard = self._until_the_end()
         _open[id(self)] = self
         await self._guard.__anext__()
 
     async def close(self) -> None:
-        """Close the session, now or when the last call in flight has ended."""
+        """Close the connector, now or when the last call in flight has ended."""
         if self.in_flight:
             self._is_ending = True
             return
@@ -89,7 +87,7 @@ class Home(Generic[S]):
             self._close_soon()
 
     def dispose(self) -> None:
-        """Close the session from outside: from another thread, or after the loop was closed."""
+        """Close the connector from outside: from another thread, or after the loop was closed."""
         if self.loop.is_closed():
             self._bury()
             return
@@ -112,15 +110,15 @@ class Home(Generic[S]):
             await self._end()
 
     async def _end(self) -> None:
-        """Close the session, once: ``close`` and the end of the loop may come at the same time, and then wait for the same work."""
+        """Close the connector, once: ``close`` and the end of the loop may come at the same time, and then wait for the same work."""
         if self._closing is None:
-            self._closing = self.loop.create_task(self._close_session())
+            self._closing = self.loop.create_task(self._close_connector())
         await asyncio.wait({self._closing})
 
-    async def _close_session(self) -> None:
+    async def _close_connector(self) -> None:
         _open.pop(id(self), None)
         self._homes.pop(self.loop, None)
-        await self.session.close()
+        await self.connector.close()
         # What was closed politely may still wait for the peer.
         for transport in self._connections.alive():
             transport.abort()
@@ -131,35 +129,16 @@ class Home(Generic[S]):
 
     def _bury(self) -> None:
         _open.pop(id(self), None)
-        self.session.detach()
         for transport in self._connections.alive():
-            _abort_without_loop(self.loop, transport)
+            abort_without_loop(self.loop, transport)
         for sock in list(self._connections.sockets):
             sock.close()
 
 
-Homes = MutableMapping[asyncio.AbstractEventLoop, Home[S]]
+Homes = MutableMapping[asyncio.AbstractEventLoop, Home[C]]
 
 _open: dict[int, Home[Any]] = {}
 _forsaken: list[Home[Any]] = []
-
-
-def _abort_without_loop(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
-    """Abort *transport* although *loop* is closed: it closes its socket in a callback, which a closed loop refuses to take."""
-    calls: list[Callable[[], object]] = []
-
-    def call_soon(callback: Callable[..., object], *args: object, **_: object) -> None:
-        calls.append(lambda: callback(*args))
-
-    with suppress(AttributeError):  # a loop that is not asyncio's own closes its sockets itself
-        loop.call_soon = call_soon  # type: ignore[method-assign,assignment]
-        try:
-            transport.abort()
-            # The first is the closing. What follows would wake tasks that died with the loop.
-            for call in calls[:1]:
-                call()
-        finally:
-            del loop.call_soon
 
 
 @atexit.register

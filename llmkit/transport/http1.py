@@ -16,11 +16,22 @@ from typing import Protocol
 from llmkit.transport.base import TransportError
 from llmkit.transport.decoding import Decoder
 
-__all__ = ["HEAD_END", "HEAD_LIMIT", "Chunked", "Framing", "Head", "Sized", "UntilClose", "flood", "framing_of", "parse_head", "write_head"]
+__all__ = [
+    "HEAD_LIMIT",
+    "Chunked",
+    "Framing",
+    "Head",
+    "HeadReader",
+    "Sized",
+    "UntilClose",
+    "framing_of",
+    "parse_head",
+    "write_head",
+]
 
 HEAD_LIMIT = 64 * 1024  # bytes of status line and headers, and of a chunked body's trailers
 _LINE_LIMIT = 8 * 1024  # bytes of a chunk's size line with its extensions
-HEAD_END = re.compile(rb"\n\r?\n")
+_HEAD_END = re.compile(rb"\n\r?\n")
 
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
@@ -118,6 +129,47 @@ def _parse_headers(lines: list[str]) -> dict[str, str]:
         value = value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+class HeadReader:
+    """Finds the head of the final reply in what comes; ``rest`` is what came behind it."""
+
+    __slots__ = ("_data", "_passed", "_scanned")
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._passed = 0  # bytes of interim replies
+        self._scanned = 0
+
+    def feed(self, data: bytes) -> Head | None:
+        """
+        Return the head once it is whole.
+
+        Raises:
+            TransportError: ``protocol``; fatal for a head, or interim replies before it, without an end.
+        """
+        self._data += data
+        while True:
+            # Whoever speaks another protocol is not waited for until it has sent an empty line.
+            if not self._data.startswith(b"HTTP/"[: len(self._data)]):
+                raise _not_http("it does not begin with a status line")
+            end = _HEAD_END.search(self._data, max(0, self._scanned - 2))
+            self._scanned = len(self._data) if end is None else end.end()
+            if self._passed + self._scanned > HEAD_LIMIT:
+                raise _flood()
+            if end is None:
+                return None
+            head = parse_head(bytes(self._data[: end.start()]))
+            del self._data[: end.end()]
+            # RFC 9110, 15.2: any number of interim replies may come first. (101 is final, and nobody asks for it.)
+            if head.status >= 200 or head.status == 101:
+                return head
+            self._passed += self._scanned
+            self._scanned = 0
+
+    @property
+    def rest(self) -> bytes:
+        return bytes(self._data)
 
 
 class Framing(Protocol):
@@ -272,7 +324,7 @@ class Chunked:
     def _take_trailer(self, line: bytes) -> None:
         self._trailers += len(line)
         if self._trailers > HEAD_LIMIT:
-            raise flood()
+            raise _flood()
         self.done = not line
 
 
@@ -311,7 +363,7 @@ def _length(value: str) -> int:
     return int(length)
 
 
-def flood() -> TransportError:
+def _flood() -> TransportError:
     """Return the error for a head that does not end."""
     return TransportError("protocol", f"the reply has more than {HEAD_LIMIT} bytes of headers", fatal=True)
 

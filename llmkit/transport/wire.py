@@ -19,7 +19,7 @@ from typing import Protocol
 from llmkit.transport.base import BODY_LIMIT, ERROR_BODY_LIMIT, Timeout, TransportError
 from llmkit.transport.decoding import Decoder
 from llmkit.transport.faults import connect_failure, dns_failure, is_peer_gone, read_failure
-from llmkit.transport.http1 import HEAD_END, HEAD_LIMIT, Framing, Head, Sized, flood, framing_of, parse_head
+from llmkit.transport.http1 import Framing, Head, HeadReader, Sized, framing_of
 from llmkit.transport.watchdog import NO_WATCH, watch
 
 __all__ = ["Exchange", "Reply", "Wire", "WireStream", "open_socket", "read_reply", "send_request"]
@@ -211,27 +211,12 @@ def read_reply(wire: Wire, exchange: Exchange) -> Reply:
 
 def _read_head(wire: Wire, exchange: Exchange) -> tuple[Head, bytes]:
     """Return the head of the final reply, and what came behind it."""
-    data = bytearray(_receive(wire, exchange, _PIECE))
+    reader = HeadReader()
+    data = _receive(wire, exchange, _PIECE)
     exchange.first_byte = _now() - exchange.start
-    scanned = allowed = 0
-    while True:
-        if not data.startswith(b"HTTP/"[: len(data)]):
-            raise TransportError("protocol", f"{exchange.peer} does not speak HTTP/1.1")
-        end = HEAD_END.search(data, max(0, scanned - 2))
-        if end is not None:
-            allowed += end.end()
-            head = parse_head(bytes(data[: end.start()]))
-            del data[: end.end()]
-            # RFC 9110, 15.2: any number of interim replies may come first. (101 is final, and nobody asks for it.)
-            if head.status >= 200 or head.status == 101:
-                return head, bytes(data)
-            scanned = 0
-        else:
-            scanned = len(data)
-        if allowed + scanned > HEAD_LIMIT:
-            raise flood()
-        if end is None or not data:
-            data += _receive(wire, exchange, _PIECE)
+    while (head := reader.feed(data)) is None:
+        data = _receive(wire, exchange, _PIECE)
+    return head, reader.rest
 
 
 def _receive(wire: Wire, exchange: Exchange, size: int) -> bytes:

@@ -19,7 +19,7 @@ import pytest
 from llmkit.secrets import Headers
 from llmkit.transport.base import ERROR_BODY_LIMIT, HttpRequest, HttpResponse, Timeout, TransportError
 from llmkit.transport.settings import TransportSettings
-from llmkit_async import transport as module
+from llmkit_async import _reply as module
 from llmkit_async.transport import AiohttpTransport
 
 CANARY = "sk-canary-0123456789"
@@ -680,9 +680,7 @@ def test_more_calls_than_connections_wait_in_line(raw_server: Any) -> None:
     server = raw_server([echo])
 
     async def work(transport: AiohttpTransport) -> list[HttpResponse]:
-        return await asyncio.gather(
-            *(transport.send(request_to(server, body=b"%d" % n), timeout=Timeout(total=20)) for n in range(200))
-        )
+        return await asyncio.gather(*(transport.send(request_to(server, body=b"%d" % n), timeout=Timeout(total=20)) for n in range(200)))
 
     assert [b"%d" % n for n in range(200)] == [response.body for response in run(work, max_connections=16)]
     assert server.connections <= 16

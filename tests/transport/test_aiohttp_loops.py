@@ -242,6 +242,30 @@ def test_a_stream_may_outlive_its_loop(raw_server: Any, transport: AiohttpTransp
         assert server.closed_by_client.acquire(timeout=2)
 
 
+@pytest.mark.parametrize("is_secure", [False, True])
+@pytest.mark.parametrize("how", ["abort", "collect"])
+def test_a_stream_ends_after_its_loop_was_closed(
+    raw_server: Any, server_tls: Any, ca_file: str, recwarn: pytest.WarningsRecorder, is_secure: bool, how: str
+) -> None:
+    """A loop closed without ceremony can do nothing any more; the stream's connection is closed all the same, without a complaint."""
+    server = raw_server([[CHUNKED + b"1\r\na\r\n", "hold"]], tls=server_tls if is_secure else None)
+    transport = AiohttpTransport(TransportSettings(trust_env=False, verify=ca_file))
+
+    async def open_one() -> Any:
+        return (await transport.send(request_to(server), timeout=QUICK, stream=True)).astream
+
+    loop = asyncio.new_event_loop()
+    stream = loop.run_until_complete(open_one())
+    loop.close()
+    if how == "abort":
+        stream.abort()
+    del stream
+    gc.collect()
+
+    assert server.closed_by_client.acquire(timeout=2)
+    assert [] == [str(warning.message) for warning in recwarn]
+
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 IN_A_LOOP = "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); "

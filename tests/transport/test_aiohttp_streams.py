@@ -15,7 +15,7 @@ import pytest
 from llmkit.secrets import Headers
 from llmkit.transport.base import AsyncByteStream, HttpRequest, Timeout, TransportError
 from llmkit.transport.settings import TransportSettings
-from llmkit_async import transport as module
+from llmkit_async import _reply as module
 from llmkit_async.transport import AiohttpTransport
 
 CANARY = "sk-canary-0123456789"
@@ -172,7 +172,7 @@ def test_a_cut_stream_is_never_a_success(raw_server: Any, steps: list[Any], is_l
 
 @pytest.mark.parametrize("is_late", [False, True])
 def test_chunks_that_make_no_sense_are_a_protocol_error(raw_server: Any, is_late: bool) -> None:
-    """The reader is told at once; aiohttp alone would let it wait for ever."""
+    """The reader is told at once, behind what made sense."""
     server = raw_server([[CHUNKED + chunk(b"ab"), 0.02, b"xyz\r\n", "hold"]])
 
     async def work(transport: AiohttpTransport) -> tuple[bytes, TransportError]:
@@ -187,8 +187,8 @@ def test_chunks_that_make_no_sense_are_a_protocol_error(raw_server: Any, is_late
     assert "protocol" == error.kind
 
 
-def test_a_broken_stream_behind_a_stalled_upload_times_out(raw_server: Any) -> None:
-    """aiohttp closes such a connection politely, which takes as long as the server likes; the limit holds all the same."""
+def test_a_broken_stream_behind_a_stalled_upload_is_told_at_once(raw_server: Any) -> None:
+    """Closing such a connection politely would take as long as the server likes."""
 
     def stall(peer: Any) -> None:
         peer.sock.recv(100)
@@ -201,11 +201,11 @@ def test_a_broken_stream_behind_a_stalled_upload_times_out(raw_server: Any) -> N
 
     async def work(transport: AiohttpTransport) -> TransportError:
         request = HttpRequest(method="POST", url=f"{server.url}/", body=b"x" * 12_000_000)
-        response = await transport.send(request, timeout=Timeout(read=0.1), stream=True)
+        response = await transport.send(request, timeout=Timeout(read=None), stream=True)
         assert response.astream is not None
         return await failure_of(asyncio.wait_for(read(response.astream), 1.5))
 
-    assert "read_timeout" == run(work).kind
+    assert "protocol" == run(work).kind
 
 
 def test_a_silent_stream_times_out(raw_server: Any) -> None:
@@ -438,8 +438,8 @@ def test_a_stream_outlives_its_transport(raw_server: Any) -> None:
     assert b"ab" == run(work)
 
 
-def test_long_lines_and_large_streams_pass(raw_server: Any) -> None:
-    """aiohttp's own lines end at half a mebibyte; bytes have no such end."""
+def test_large_streams_pass(raw_server: Any) -> None:
+    """What is larger than the room for a slow reader comes in turns, and whole."""
     body = b"x" * 3_000_000
     server = raw_server([[CHUNKED, *[chunk(body[n : n + 500_000]) for n in range(0, len(body), 500_000)], b"0\r\n\r\n"]])
 

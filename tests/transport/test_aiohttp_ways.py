@@ -270,6 +270,15 @@ def test_a_proxy_that_is_not_there() -> None:
     assert ("connect", False) == (error.kind, error.fatal)
 
 
+def test_a_proxy_that_hangs_up_is_no_connection(raw_server: Any) -> None:
+    """Nothing of the request was sent, so that it may go out again."""
+    proxy = raw_server([[]])
+
+    error = failure("https://host.invalid/", proxies={"https": f"http://me:{CANARY}@127.0.0.1:{proxy.port}"})
+
+    assert ("connect", False, False) == (error.kind, error.fatal, error.reused)
+
+
 def test_a_proxy_that_says_nothing_is_bounded(raw_server: Any) -> None:
     """The time to connect covers the tunnel."""
     proxy = raw_server([["hold"]])
@@ -287,7 +296,7 @@ def test_a_proxy_that_says_nothing_is_bounded(raw_server: Any) -> None:
 
 
 def test_the_environment_is_asked_only_when_trusted(raw_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``trust_env=False`` reaches aiohttp, too."""
+    """``trust_env=False`` reaches this twin, too."""
     server, proxy = raw_server([[OK]]), raw_server([[OK]])
     monkeypatch.setenv("http_proxy", proxy.url)
     monkeypatch.delenv("no_proxy", raising=False)

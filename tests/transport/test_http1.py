@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.transport.base import TransportError
-from llmkit.transport.http1 import HEAD_LIMIT, Chunked, Framing, Head, Sized, UntilClose, framing_of, parse_head, write_head
+from llmkit.transport.http1 import (
+    HEAD_LIMIT,
+    Chunked,
+    Framing,
+    Head,
+    HeadReader,
+    Sized,
+    UntilClose,
+    framing_of,
+    parse_head,
+    write_head,
+)
 
 
 def failure_of(action: Callable[[], object]) -> TransportError:
@@ -125,6 +136,58 @@ def test_any_bytes_are_a_head_or_an_error(data: bytes) -> None:
         assert "protocol" == error.kind
     else:
         assert all(name and name == name.lower() for name in parsed.headers)
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+
+
+@given(st.integers(min_value=1, max_value=200), st.sampled_from([b"\r\n", b"\n"]), st.integers(min_value=0, max_value=3))
+def test_a_head_is_found_wherever_it_is_cut(size: int, line_end: bytes, interims: int) -> None:
+    """Interim replies before it are passed over, and what came behind it is kept."""
+    data = (INTERIM * interims + b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n").replace(b"\r\n", line_end) + b"body"
+    reader = HeadReader()
+    heads: list[Head] = []
+    at = 0
+
+    while not heads:
+        found = reader.feed(data[at : at + size])
+        heads += [found] if found else []
+        at += size
+
+    assert (200, {"a": "b"}) == (heads[0].status, heads[0].headers)
+    assert b"body" == reader.rest + data[at:]
+
+
+def test_switching_protocols_is_a_final_reply() -> None:
+    """Nobody asks for 101, and nothing of HTTP follows it (RFC 9110, 15.2.2)."""
+    found = HeadReader().feed(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+
+    assert found is not None
+    assert 101 == found.status
+
+
+@pytest.mark.parametrize("data", [b"S", b"HTTQ", b"\r\nHTTP/1.1 200 OK"])
+def test_another_protocol_is_refused_at_its_first_bytes(data: bytes) -> None:
+    """It may never send an empty line."""
+    error = failure_of(lambda: HeadReader().feed(data))
+
+    assert ("protocol", False) == (error.kind, error.fatal)
+
+
+@pytest.mark.parametrize("data", [b"X-Flood: 1\r\n" * 9000, b"X-Flood: " + b"1" * HEAD_LIMIT, b"\r\n" + INTERIM * 9000])
+@pytest.mark.parametrize("size", [1000, 10_000_000])
+def test_a_head_that_does_not_end_is_refused_for_good(data: bytes, size: int) -> None:
+    """Neither headers nor interim replies may come for ever."""
+    reader = HeadReader()
+    data = b"HTTP/1.1 103 Hints\r\n" + data
+
+    def feed_all() -> None:
+        for at in range(0, len(data), size):
+            reader.feed(data[at : at + size])
+
+    error = failure_of(feed_all)
+
+    assert ("protocol", True) == (error.kind, error.fatal)
 
 
 # Framing
