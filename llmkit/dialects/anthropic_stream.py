@@ -28,11 +28,10 @@ from llmkit.dialects.anthropic_answers import (
 )
 from llmkit.dialects.base import StreamDecoder, WireError
 from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
+from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, object_in, word
-from llmkit.models.content import Message
-from llmkit.models.fault import Fault
 from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
-from llmkit.transport.base import BODY_LIMIT, HttpResponse
+from llmkit.transport.base import HttpResponse
 
 __all__ = ["Assembly", "decode_as_whole", "decoder"]
 
@@ -47,7 +46,11 @@ def decode_as_whole(owner: str, response: HttpResponse, asked: str) -> Completio
 
 def decoder(owner: str, response: HttpResponse, asked: str) -> StreamDecoder:
     if "json" in response.headers.get("content-type", ""):
-        return WholeAnswer(owner=owner, answer_to=response, asked=asked)
+        return WholeAnswer(
+            answer_to=response,
+            asked=asked,
+            read=lambda whole: (decode_as_whole if is_stream(whole) else decode)(owner, whole, asked),
+        )
     return MessageStream(owner=owner, answer_to=response, asked=asked)
 
 
@@ -290,38 +293,3 @@ class MessageStream:
 
     def response(self) -> CompletionResponse:
         return self._made.response()
-
-
-@define(kw_only=True)
-class WholeAnswer:
-    """A stream that was asked for and answered with one document: an answer, or an error with a good status."""
-
-    owner: str
-    answer_to: HttpResponse
-    asked: str
-    ended: bool = False
-    _body: bytearray = field(factory=bytearray, init=False)
-    _answer: CompletionResponse | None = field(default=None, init=False)
-
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        self._body += data
-        if len(self._body) > BODY_LIMIT:
-            message = f"The reply is longer than {BODY_LIMIT} bytes."
-            raise WireError(Fault(status=self.answer_to.status, kind="response_too_large", message=message))
-        return []
-
-    def finish(self) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=bytes(self._body))
-        read = decode_as_whole if is_stream(whole) else decode
-        answer = self._answer = read(self.owner, whole, self.asked)
-        self.ended = True
-        calls = [
-            CompletionChunk(tool_call=ToolCallDelta(index, call.id, call.name, call.text or written(call.arguments)))
-            for index, call in enumerate(answer.tool_calls)
-        ]
-        return [*calls, CompletionChunk(answer.text, answer.thinking, None, answer.finish_reason, answer.usage, answer.raw)]
-
-    def response(self) -> CompletionResponse:
-        return self._answer or CompletionResponse(message=Message("assistant"), model=self.asked)

@@ -26,13 +26,12 @@ from llmkit.dialects.cohere_answers import (
 )
 from llmkit.dialects.cohere_turns import PLAN
 from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
+from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, label, object_in, objects, word
-from llmkit.models.content import Message
-from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
 from llmkit.models.usage import UNREPORTED, Usage
-from llmkit.transport.base import BODY_LIMIT, HttpResponse
+from llmkit.transport.base import HttpResponse
 
 __all__ = ["ChatEvents", "WholeAnswer", "decode_as_whole", "decoder"]
 
@@ -47,40 +46,8 @@ def decode_as_whole(owner: str, response: HttpResponse, request: CompletionReque
 
 def decoder(owner: str, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
     if "json" in response.headers.get("content-type", ""):
-        return WholeAnswer(owner=owner, answer_to=response, request=request)
+        return WholeAnswer(answer_to=response, asked=request.model, read=lambda whole: decode(owner, whole, request))
     return ChatEvents(owner=owner, answer_to=response, request=request)
-
-
-@define(kw_only=True)
-class WholeAnswer:
-    """A stream that was asked for and answered with one document: an answer, or an error with a good status."""
-
-    owner: str
-    answer_to: HttpResponse
-    request: CompletionRequest
-    ended: bool = False
-    _body: bytearray = field(factory=bytearray, init=False)
-    _response: CompletionResponse | None = field(default=None, init=False)
-
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        self._body += data
-        if len(self._body) > BODY_LIMIT:
-            message = f"The reply is longer than {BODY_LIMIT} bytes."
-            raise WireError(Fault(status=self.answer_to.status, kind="response_too_large", message=message))
-        return []
-
-    def finish(self) -> list[CompletionChunk]:
-        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=bytes(self._body))
-        answer = self._response = decode(self.owner, whole, self.request)
-        self.ended = True
-        calls = [
-            CompletionChunk(tool_call=ToolCallDelta(index, call.id, call.name, call.text or "{}"))
-            for index, call in enumerate(answer.tool_calls)
-        ]
-        return [*calls, CompletionChunk(answer.text, answer.thinking, None, answer.finish_reason, answer.usage, answer.raw)]
-
-    def response(self) -> CompletionResponse:
-        return self._response or CompletionResponse(message=Message("assistant"), model=self.request.model)
 
 
 class _Block:

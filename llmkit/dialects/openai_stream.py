@@ -18,12 +18,11 @@ from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
 from llmkit.dialects.openai_answers import BROKEN_OFF, decode, finish_reason, is_stream, read_usage, refuse_broken_off, usage_in
 from llmkit.dialects.openai_faults import is_text, label, load_json, refuse_errors, word
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
-from llmkit.models.content import Message
-from llmkit.models.fault import Fault
+from llmkit.dialects.whole import WholeAnswer
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
+from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
-from llmkit.transport.base import BODY_LIMIT, HttpResponse
+from llmkit.transport.base import HttpResponse
 
 __all__ = ["decode_as_whole", "decoder"]
 
@@ -38,42 +37,12 @@ def decode_as_whole(quirks: Quirks, response: HttpResponse, request: CompletionR
 
 def decoder(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
     if "json" in response.headers.get("content-type", ""):
-        return WholeAnswer(quirks=quirks, answer_to=response, request=request)
+        return WholeAnswer(
+            answer_to=response,
+            asked=request.model,
+            read=lambda whole: (decode_as_whole if is_stream(whole) else decode)(quirks, whole, request),
+        )
     return ChatStream(quirks=quirks, answer_to=response, asked=request.model)
-
-
-@define(kw_only=True)
-class WholeAnswer:
-    """A stream that was asked for and answered with one document: an answer, or an error with a good status."""
-
-    quirks: Quirks
-    answer_to: HttpResponse
-    request: CompletionRequest
-    ended: bool = False
-    _body: bytearray = field(factory=bytearray, init=False)
-    _response: CompletionResponse | None = field(default=None, init=False)
-
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        self._body += data
-        if len(self._body) > BODY_LIMIT:
-            message = f"The reply is longer than {BODY_LIMIT} bytes."
-            raise WireError(Fault(status=self.answer_to.status, kind="response_too_large", message=message))
-        return []
-
-    def finish(self) -> list[CompletionChunk]:
-        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=bytes(self._body))
-        read = decode_as_whole if is_stream(whole) else decode
-        answer = self._response = read(self.quirks, whole, self.request)
-        self.ended = True
-        chunks = [
-            CompletionChunk(tool_call=ToolCallDelta(index, call.id, call.name, call.text or "{}"))
-            for index, call in enumerate(answer.tool_calls)
-        ]
-        last = CompletionChunk(answer.text, answer.thinking, None, answer.finish_reason, answer.usage, answer.raw)
-        return [*chunks, last]
-
-    def response(self) -> CompletionResponse:
-        return self._response or CompletionResponse(message=Message("assistant"), model=self.request.model)
 
 
 @define(kw_only=True)

@@ -324,7 +324,7 @@ def test_one_document_may_be_a_stream_or_an_error() -> None:
 
 def test_a_document_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory has a bound."""
-    monkeypatch.setattr("llmkit.dialects.anthropic_stream.BODY_LIMIT", 10)
+    monkeypatch.setattr("llmkit.dialects.whole.BODY_LIMIT", 10)
 
     _, _, fault = read([b"x" * 11], {"content-type": "application/json"})
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmkit.dialects import cohere_stream
+from llmkit.dialects import whole as whole_answers
 from llmkit.dialects.base import WireError
 from llmkit.dialects.cohere import CohereChat
 from llmkit.models.content import Native
@@ -292,7 +293,7 @@ def test_a_document_that_is_an_error_is_one() -> None:
 
 def test_a_document_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the limit of a body."""
-    monkeypatch.setattr(cohere_stream, "BODY_LIMIT", 10)
+    monkeypatch.setattr(whole_answers, "BODY_LIMIT", 10)
 
     _, _, fault = read([b"x" * 8, b"x" * 8], headers={"content-type": "application/json"})
 
