@@ -34,6 +34,7 @@ from llmkit.secrets import Secret
 BEARER = ("Authorization", "Bearer ")
 FACTS: dict[str, tuple[dict[str, str], str, str | None, str | None, tuple[str, str]]] = {
     "openai": ({}, "https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/models", "OPENAI_API_KEY", BEARER),
+    "openai-responses": ({}, "https://api.openai.com/v1/responses", "https://api.openai.com/v1/models", "OPENAI_API_KEY", BEARER),
     "anthropic": (
         {},
         "https://api.anthropic.com/v1/messages",
@@ -809,3 +810,38 @@ def test_a_forked_child_can_register(own_registry: registry.Registry) -> None:
 
     own_registry.add(evolve(find_provider("custom"), name="acme"), replace=False)
     assert "acme" == find_provider("acme").name
+
+
+# -- the newer wire of those who have both
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "url"),
+    [
+        ("openai", {}, "https://api.openai.com/v1/responses"),
+        ("azure", {"endpoint": "res.openai.azure.com"}, "https://res.openai.azure.com/openai/v1/responses"),
+        ("openrouter", {}, "https://openrouter.ai/api/v1/responses"),
+        ("deepseek", {}, "https://api.deepseek.com/responses"),
+    ],
+)
+def test_the_option_api_chooses_responses(name: str, options: dict[str, str], url: str) -> None:
+    """At the same address; models are where they were, and thoughts belong to the wire."""
+    row = find_provider(name)
+    force = {**options, "api": "responses"}
+
+    assert url == completion_url(row, None, force)
+    assert models_url(row, options) == models_url(row, force)
+    assert f"{name}-responses" == getattr(row.dialect_for(force), "owner", None)
+    with pytest.raises(ConfigurationError, match=f"'api' of {name} is one of chat, responses, not 'grpc'"):
+        row.dialect_for({**options, "api": "grpc"})
+
+
+def test_both_ways_to_responses_are_one() -> None:
+    """So a history moves between them whole."""
+    assert find_provider("openai-responses").dialect == find_provider("openai").dialect_for({"api": "responses"})
+
+
+def test_responses_are_not_in_the_older_api_of_azure() -> None:
+    """Which a dated version asks for."""
+    with pytest.raises(ConfigurationError, match="v1 API only"):
+        find_provider("azure").dialect_for({"api": "responses", "api_version": "2024-10-21"})

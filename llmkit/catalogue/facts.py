@@ -20,6 +20,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("claude", "llmkit.catalogue.claude"),
     ("gemini", "llmkit.catalogue.gemini"),
     ("gpt-oss", "llmkit.catalogue.gpt_oss"),
+    ("gpt-", "llmkit.catalogue.gpt"),
     ("command-", "llmkit.catalogue.command"),
 )
 

@@ -14,6 +14,7 @@ from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
 from llmkit.providers.provider import Option, Provider, Row, urls
+from llmkit.providers.responses import API, responses, wants_responses
 
 __all__ = ["HOSTS", "host"]
 
@@ -91,6 +92,13 @@ def _ollama(options: Mapping[str, str]) -> Dialect:
     )
 
 
+def _openrouter(options: Mapping[str, str]) -> Dialect:
+    owner = "openrouter"
+    if wants_responses(options, owner):
+        return responses(owner)
+    return OpenAIChat(owner=owner, takes_top_k=True, reasoning="nested", replay="reasoning_details", marks_cache=True)
+
+
 HOSTS: Mapping[str, Row] = {
     "groq": lambda name: Provider(
         name=name,
@@ -109,8 +117,10 @@ HOSTS: Mapping[str, Row] = {
             "HTTP-Referer": ("OPENROUTER_APP_URL", "OR_SITE_URL"),
             "X-Title": ("OPENROUTER_APP_TITLE", "OR_APP_NAME"),
         },
+        options={"api": API},
         default_model="openrouter/auto",
-        dialect=OpenAIChat(owner=name, takes_top_k=True, reasoning="nested", replay="reasoning_details", marks_cache=True),
+        dialect=_openrouter({}),
+        choose_dialect=_openrouter,
     ),
     "together": lambda name: Provider(
         name=name,

@@ -17,8 +17,10 @@ from collections.abc import Mapping
 from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
+from llmkit.errors import ConfigurationError
 from llmkit.providers.hosts import HOSTS, host
 from llmkit.providers.provider import Option, Provider, Row, urls
+from llmkit.providers.responses import API, responses, wants_responses
 from llmkit.providers.vertex import vertex_access, vertex_host
 
 __all__ = ["ALIASES", "DETECTED", "LOCAL", "MODEL_PREFIXES", "PLAIN", "TABLE"]
@@ -130,8 +132,19 @@ MAKERS: Mapping[str, Row] = {
         key_env=("OPENAI_API_KEY",),
         base_env=urls("OPENAI"),
         headers={"OpenAI-Organization": ("OPENAI_ORG_ID",), "OpenAI-Project": ("OPENAI_PROJECT_ID",)},
+        options={"api": API},
         default_model="gpt-4o-mini",
-        dialect=OpenAIChat(owner=name, max_tokens_field="max_completion_tokens"),
+        dialect=_openai({}),
+        choose_dialect=_openai,
+    ),
+    "openai-responses": lambda name: Provider(
+        name=name,
+        base_url="https://api.openai.com/v1",
+        key_env=("OPENAI_API_KEY",),
+        base_env=urls("OPENAI"),
+        headers={"OpenAI-Organization": ("OPENAI_ORG_ID",), "OpenAI-Project": ("OPENAI_PROJECT_ID",)},
+        default_model="gpt-4o-mini",
+        dialect=_openai({"api": "responses"}),
     ),
     "azure": lambda name: Provider(
         name=name,
@@ -147,6 +160,7 @@ MAKERS: Mapping[str, Row] = {
                 env=("OPENAI_API_VERSION", "AZURE_API_VERSION"),
                 meaning="a date such as 2024-10-21 for the API before v1",
             ),
+            "api": API,
         },
         dialect=_azure({}),
         choose_dialect=_azure,
@@ -208,16 +222,10 @@ MAKERS: Mapping[str, Row] = {
         base_url="https://api.deepseek.com",
         key_env=("DEEPSEEK_API_KEY",),
         base_env=urls("DEEPSEEK"),
+        options={"api": API},
         default_model="deepseek-flash",
-        # A turn with calls that was thought out comes back with its thoughts, or is refused. Strict tools are only at /beta.
-        dialect=OpenAIChat(
-            owner=name,
-            reasoning="thinking",
-            replay="reasoning_content",
-            replay_always=True,
-            schema="json_object",
-            strict_tools=False,
-        ),
+        dialect=_deepseek({}),
+        choose_dialect=_deepseek,
     ),
     "mistral": lambda name: Provider(
         name=name,
@@ -355,6 +363,33 @@ MAKERS: Mapping[str, Row] = {
 }
 
 
+def _openai(options: Mapping[str, str]) -> Dialect:
+    owner = "openai"
+    if wants_responses(options, owner):
+        return responses(owner)
+    return OpenAIChat(owner=owner, max_tokens_field="max_completion_tokens")
+
+
+def _deepseek(options: Mapping[str, str]) -> Dialect:
+    """
+    Return DeepSeek's wire that the option ``api`` names. Its thoughts are in the clear on both.
+
+    Source: recorded traffic of both, read 2026-11-21.
+    """
+    owner = "deepseek"
+    if wants_responses(options, owner):
+        return responses(owner, seals=False, schema="json_object")
+    # A turn with calls that was thought out comes back with its thoughts, or is refused. Strict tools are only at /beta.
+    return OpenAIChat(
+        owner=owner,
+        reasoning="thinking",
+        replay="reasoning_content",
+        replay_always=True,
+        schema="json_object",
+        strict_tools=False,
+    )
+
+
 def _anthropic(owner: str) -> Dialect:
     from llmkit.dialects.anthropic import AnthropicMessages  # only for those who use it: most programs speak to one provider
 
@@ -375,12 +410,19 @@ def _cohere(owner: str) -> Dialect:
 
 def _azure(options: Mapping[str, str]) -> Dialect:
     """
-    Return Azure's wire: the v1 API, or with a dated ``api_version`` the older one that has the deployment in its path.
+    Return Azure's wire: the v1 API, or with a dated ``api_version`` the older one that has the deployment in its path. Responses are
+    in the first only.
 
     Source: Microsoft Learn, "Azure OpenAI API version lifecycle", read 2026-11-21.
     """
     owner = "azure"
-    if options.get("api_version", "v1") in ("v1", "preview", "latest"):
+    current = options.get("api_version", "v1") in ("v1", "preview", "latest")
+    if wants_responses(options, owner):
+        if not current:
+            msg = f"The option 'api' of {owner} is responses in its v1 API only: leave out api_version={options['api_version']!r}."
+            raise ConfigurationError(msg)
+        return responses(owner, path="/openai/v1/responses", models_path="/openai/v1/models", model_option="deployment")
+    if current:
         return OpenAIChat(
             owner=owner,
             path="/openai/v1/chat/completions",

@@ -24,7 +24,7 @@ from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_checks import check_chat, check_embeddings, check_model, mapping, model_of
 from llmkit.testing.wires.openai_habits import Habits, error_body, habits_of
 
-__all__ = ["WIRE", "vector"]
+__all__ = ["WIRE", "body_of", "render_error", "streamed", "unauthorized", "vector", "whole", "written_out"]
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-5", "gpt-5-mini", "o4-mini", "text-embedding-3-small", "text-embedding-3-large")
 
@@ -75,13 +75,13 @@ def _headers(request: RecordedRequest, reply: Reply) -> dict[str, str]:
     return {"x-request-id": request_id, **own, **_LIMITS}
 
 
-def _whole(request: RecordedRequest, reply: Reply, data: Any) -> Rendered:
+def whole(request: RecordedRequest, reply: Reply, data: Any) -> Rendered:
     """Return a JSON answer; without *data*, one without a body."""
     body = () if data is None else (json_bytes(data),)
     return Rendered(status=reply.status, headers=_headers(request, reply), body=body)
 
 
-def _streamed(request: RecordedRequest, reply: Reply, events: Iterator[bytes]) -> Rendered:
+def streamed(request: RecordedRequest, reply: Reply, events: Iterator[bytes]) -> Rendered:
     return Rendered(
         status=reply.status,
         content_type="text/event-stream; charset=utf-8",
@@ -91,14 +91,14 @@ def _streamed(request: RecordedRequest, reply: Reply, events: Iterator[bytes]) -
     )
 
 
-def _written_out(request: RecordedRequest, reply: Reply) -> Rendered | None:
+def written_out(request: RecordedRequest, reply: Reply) -> Rendered | None:
     """Return what the script wants sent as it is, if anything."""
     if reply.events is not None:
-        return _streamed(request, reply, map(sse, reply.events))
+        return streamed(request, reply, map(sse, reply.events))
     if reply.raw is not None:
-        return _whole(request, reply, reply.raw)
+        return whole(request, reply, reply.raw)
     if reply.status < 200 or reply.status == 204 or 300 <= reply.status < 400:
-        return _whole(request, reply, None)
+        return whole(request, reply, None)
     return None
 
 
@@ -107,7 +107,7 @@ def _written_out(request: RecordedRequest, reply: Reply) -> Rendered | None:
 
 def render_error(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return an error in the provider's form."""
-    written = _written_out(request, reply)
+    written = written_out(request, reply)
     if written is not None:
         return written
     failure = reply.failure or Failure()
@@ -119,7 +119,7 @@ def render_error(request: RecordedRequest, reply: Reply) -> Rendered:
         "param": failure.param,
         "code": code if failure.code is None and bare else failure.code,
     }
-    return _whole(request, reply, error_body(habits_of(request.provider), status=reply.status, error=error))
+    return whole(request, reply, error_body(habits_of(request.provider), status=reply.status, error=error))
 
 
 def unauthorized(request: RecordedRequest) -> Reply:
@@ -137,10 +137,10 @@ def unauthorized(request: RecordedRequest) -> Reply:
 
 def render_chat(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return a completion, whole or as a stream, as the request asks."""
-    written = _written_out(request, reply)
+    written = written_out(request, reply)
     if written is not None:
         return written
-    body = _body(request)
+    body = body_of(request)
     asked_model = model_of(request, body)
     said = answer(body, reply, model=asked_model)
     streaming = bool(body.get("stream"))
@@ -154,12 +154,12 @@ def render_chat(request: RecordedRequest, reply: Reply) -> Rendered:
     }
     habits = habits_of(request.provider)
     if streaming:
-        return _streamed(request, reply, _Stream(top=top, said=said, habits=habits, body=body).events())
+        return streamed(request, reply, _Stream(top=top, said=said, habits=habits, body=body).events())
     choices = [_choice(index, said, habits, body) for index in range(body.get("n") or 1)]
-    return _whole(request, reply, {**top, "choices": choices, "usage": said.usage})
+    return whole(request, reply, {**top, "choices": choices, "usage": said.usage})
 
 
-def _body(request: RecordedRequest) -> dict[str, Any]:
+def body_of(request: RecordedRequest) -> dict[str, Any]:
     """Return the decoded body; whatever is none counts as empty, since a script may answer it all the same."""
     try:
         body = request.json
@@ -287,8 +287,8 @@ class _Stream:
 
 def render_models(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return the list of models."""
-    written = _written_out(request, reply)
-    return written or _whole(request, reply, {"object": "list", "data": [_model_row(name) for name in MODELS]})
+    written = written_out(request, reply)
+    return written or whole(request, reply, {"object": "list", "data": [_model_row(name) for name in MODELS]})
 
 
 def check_one_model(request: RecordedRequest) -> Reply | None:
@@ -298,7 +298,7 @@ def check_one_model(request: RecordedRequest) -> Reply | None:
 
 def render_model(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return what is known of one model."""
-    return _written_out(request, reply) or _whole(request, reply, _model_row(_named_model(request)))
+    return written_out(request, reply) or whole(request, reply, _model_row(_named_model(request)))
 
 
 def _named_model(request: RecordedRequest) -> str:
@@ -312,10 +312,10 @@ def _model_row(name: str) -> dict[str, Any]:
 
 def render_embeddings(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return a vector of length one for each input, the same for the same input."""
-    written = _written_out(request, reply)
+    written = written_out(request, reply)
     if written is not None:
         return written
-    body = _body(request)
+    body = body_of(request)
     given = body.get("input", "")
     inputs = given if isinstance(given, list) and given and isinstance(given[0], (str, list)) else [given]
     encoded = body.get("encoding_format") == "base64"
@@ -327,7 +327,7 @@ def render_embeddings(request: RecordedRequest, reply: Reply) -> Rendered:
     tokens = sum(len(one) if isinstance(one, list) else str(one).count(" ") + 1 for one in inputs)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens, **(reply.usage or {})}
     model = model_of(request, body) if reply.model is None else reply.model
-    return _whole(request, reply, {"object": "list", "data": rows, "model": model, "usage": usage})
+    return whole(request, reply, {"object": "list", "data": rows, "model": model, "usage": usage})
 
 
 def vector(given: Any, dimensions: int) -> list[float]:

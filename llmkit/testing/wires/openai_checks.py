@@ -15,7 +15,19 @@ from typing import Any
 
 from llmkit.testing.replies import Failure, RecordedRequest, Reply
 
-__all__ = ["check_chat", "check_embeddings", "check_model", "mapping", "model_of", "rows", "text_of"]
+__all__ = [
+    "check_chat",
+    "check_embeddings",
+    "check_model",
+    "check_ranges",
+    "decoded",
+    "mapping",
+    "model_of",
+    "refuse",
+    "rows",
+    "strict_faults",
+    "text_of",
+]
 
 Check = Callable[[dict[str, Any]], "Reply | None"]
 
@@ -96,7 +108,7 @@ def model_of(request: RecordedRequest, body: dict[str, Any]) -> str:
 
 def check_chat(request: RecordedRequest) -> Reply | None:
     """Return the refusal of a chat request, or None."""
-    body = _decoded(request)
+    body = decoded(request)
     if isinstance(body, Reply):
         return body
     checks = [*_CHAT_CHECKS]
@@ -112,7 +124,7 @@ def check_chat(request: RecordedRequest) -> Reply | None:
 
 def check_embeddings(request: RecordedRequest) -> Reply | None:
     """Return the refusal of a request for embeddings, or None."""
-    body = _decoded(request)
+    body = decoded(request)
     if isinstance(body, Reply):
         return body
     refusal = check_model(model_of(request, body))
@@ -139,7 +151,7 @@ def check_model(model: str) -> Reply | None:
     return None
 
 
-def _decoded(request: RecordedRequest) -> dict[str, Any] | Reply:
+def decoded(request: RecordedRequest) -> dict[str, Any] | Reply:
     try:
         body = request.json
     except ValueError:
@@ -215,7 +227,7 @@ def _check_kinds(body: dict[str, Any]) -> Reply | None:
     return None
 
 
-def _check_ranges(body: dict[str, Any]) -> Reply | None:
+def check_ranges(body: dict[str, Any]) -> Reply | None:
     for name, (least, most) in _RANGES.items():
         value = body.get(name)
         if value is None:
@@ -275,20 +287,20 @@ def _check_json_word(body: dict[str, Any]) -> Reply | None:
 def _check_strict_schemas(body: dict[str, Any]) -> Reply | None:
     spec = mapping(mapping(body.get("response_format")).get("json_schema"))
     if spec.get("strict"):
-        fault = next(_strict_faults(spec.get("schema") or {}, ()), None)
+        fault = next(strict_faults(spec.get("schema") or {}, ()), None)
         if fault is not None:
             name = spec.get("name", "")
             return refuse(f"Invalid schema for response_format '{name}': {fault}", param="response_format")
     for index, tool in enumerate(rows(body.get("tools"))):
         function = mapping(tool.get("function"))
-        fault = next(_strict_faults(function.get("parameters") or {}, ()), None) if function.get("strict") else None
+        fault = next(strict_faults(function.get("parameters") or {}, ()), None) if function.get("strict") else None
         if fault is not None:
             message = f"Invalid schema for function '{function.get('name', '')}': {fault}"
             return refuse(message, param=f"tools[{index}].function.parameters", code="invalid_function_parameters")
     return None
 
 
-def _strict_faults(schema: Any, path: tuple[str, ...]) -> Iterator[str]:
+def strict_faults(schema: Any, path: tuple[str, ...]) -> Iterator[str]:
     """Yield what a strict schema may not do: leave an object open, or a property optional."""
     if not isinstance(schema, dict):
         return
@@ -306,18 +318,18 @@ def _strict_faults(schema: Any, path: tuple[str, ...]) -> Iterator[str]:
             yield f"{context}, {text} Missing '{missing[0]}'."
     for word in ("properties", "$defs", "definitions"):
         for name, part in mapping(schema.get(word)).items():
-            yield from _strict_faults(part, (*path, word, name))
+            yield from strict_faults(part, (*path, word, name))
     for word in ("anyOf", "allOf"):
         for index, part in enumerate(rows(schema.get(word))):
-            yield from _strict_faults(part, (*path, word, str(index)))
-    yield from _strict_faults(schema.get("items"), (*path, "items"))
+            yield from strict_faults(part, (*path, word, str(index)))
+    yield from strict_faults(schema.get("items"), (*path, "items"))
 
 
 _CHAT_CHECKS: tuple[Check, ...] = (
     _check_messages,
     _check_kinds,
     _check_tool_turns,
-    _check_ranges,
+    check_ranges,
     _check_stop,
     _check_stream_options,
     _check_tool_choice,
