@@ -19,11 +19,10 @@ from llmkit.dialects.base import StreamDecoder, WireError
 from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
 from llmkit.dialects.openai_faults import load_json, refuse_errors
 from llmkit.dialects.openai_responses_answers import BROKEN, UNFINISHED, decode, is_stream, read_answer, read_usage, refuse_failure
+from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import objects, word
-from llmkit.models.content import Message
-from llmkit.models.fault import Fault
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
-from llmkit.transport.base import BODY_LIMIT, HttpResponse
+from llmkit.transport.base import HttpResponse
 
 __all__ = ["decode_as_whole", "decoder"]
 
@@ -50,7 +49,11 @@ def decode_as_whole(owner: str, response: HttpResponse, asked: str) -> Completio
 
 def decoder(owner: str, response: HttpResponse, asked: str) -> StreamDecoder:
     if "json" in response.headers.get("content-type", ""):
-        return WholeAnswer(owner=owner, answer_to=response, asked=asked)
+        return WholeAnswer(
+            answer_to=response,
+            asked=asked,
+            read=lambda whole: (decode_as_whole if is_stream(whole) else decode)(owner, whole, asked),
+        )
     return ResponseStream(owner=owner, answer_to=response, asked=asked)
 
 
@@ -282,38 +285,3 @@ class ResponseStream:
         except WireError as error:
             return error
         return WireError.malformed("The reply is no stream of events.", whole)
-
-
-@define(kw_only=True)
-class WholeAnswer:
-    """A stream that was asked for and answered with one document: an answer, or an error with a good status."""
-
-    owner: str
-    answer_to: HttpResponse
-    asked: str
-    ended: bool = False
-    _body: bytearray = field(factory=bytearray, init=False)
-    _answer: CompletionResponse | None = field(default=None, init=False)
-
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        self._body += data
-        if len(self._body) > BODY_LIMIT:
-            message = f"The reply is longer than {BODY_LIMIT} bytes."
-            raise WireError(Fault(status=self.answer_to.status, kind="response_too_large", message=message))
-        return []
-
-    def finish(self) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=bytes(self._body))
-        read = decode_as_whole if is_stream(whole) else decode
-        answer = self._answer = read(self.owner, whole, self.asked)
-        self.ended = True
-        calls = [
-            CompletionChunk(tool_call=ToolCallDelta(index, call.id, call.name, call.text or "{}"))
-            for index, call in enumerate(answer.tool_calls)
-        ]
-        return [*calls, CompletionChunk(answer.text, answer.thinking, None, answer.finish_reason, answer.usage, answer.raw)]
-
-    def response(self) -> CompletionResponse:
-        return self._answer or CompletionResponse(message=Message("assistant"), model=self.asked)

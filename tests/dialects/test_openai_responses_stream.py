@@ -321,7 +321,7 @@ def test_nothing_comes_behind_the_end(kind: str) -> None:
 
 def test_a_document_in_place_of_a_stream_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has none would fill the memory."""
-    monkeypatch.setattr("llmkit.dialects.openai_responses_stream.BODY_LIMIT", 10)
+    monkeypatch.setattr("llmkit.dialects.whole.BODY_LIMIT", 10)
 
     fault = read([b"{" * 11], {"content-type": "application/json"})[2]
 
