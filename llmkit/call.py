@@ -75,7 +75,6 @@ class Call(Generic[Answer]):
     deadline_to_end: bool = False
     timeout: float = 60.0
     idle_timeout: float = 300.0
-    stream: bool = False
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     started: float = field(init=False)

@@ -250,6 +250,8 @@ class Exchange(Generic[Answer]):
         except WireError:
             return False
         self.ready.extend(chunks)
+        if self._held is not None:
+            return False  # what had come is the consumer's all the same
         if self._response is not None:
             self._response.discard()
         return True

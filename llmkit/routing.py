@@ -69,7 +69,7 @@ class Router:
             finish=_finish_completion,
             request=request,
         )
-        return self._call(endpoint, job, timeout=timeout, deadline=deadline, stream=stream)
+        return self._call(endpoint, job, timeout=timeout, deadline=deadline)
 
     def listing(self, *, model: str | None = None, timeout: float | None = None) -> Call[list[ModelInfo]]:
         """Return the call that lists the models at an endpoint."""
@@ -85,7 +85,7 @@ class Router:
             return request
 
         job = Job(encode=encode, decode=dialect.decode_models, finish=_finish_listing)
-        return self._call(endpoint, job, timeout=timeout, deadline=None, stream=False)
+        return self._call(endpoint, job, timeout=timeout, deadline=None)
 
     def probe(self, *, model: str | None, timeout: float | None) -> Call[Any]:
         """Return the cheapest call that shows whether an endpoint answers and takes the key."""
@@ -158,7 +158,7 @@ class Router:
         nothing: dict[str, Any] = {name: () if name == "tools" else None for name in unknown}
         return evolve(request, **nothing), unknown
 
-    def _call(self, endpoint: Endpoint, job: Job[Any], *, timeout: float | None, deadline: float | None, stream: bool) -> Call[Any]:
+    def _call(self, endpoint: Endpoint, job: Job[Any], *, timeout: float | None, deadline: float | None) -> Call[Any]:
         if self.closed:
             msg = "This client was closed; make a new one."
             raise ConfigurationError(msg)
@@ -174,7 +174,6 @@ class Router:
             deadline_to_end=deadline is not None or ambient is not None,
             timeout=settings.timeout if timeout is None else check_seconds("timeout", timeout),
             idle_timeout=settings.idle_timeout,
-            stream=stream,
         )
 
 

@@ -563,3 +563,18 @@ def test_what_came_before_an_error_is_given_out_first(connect: Connect, server: 
     assert ["Hel"] == texts
     assert "Hel" == caught.value.partial.text  # type: ignore[attr-defined]  # any error inside a stream carries what had come
     assert 1 == server.hits
+
+
+def test_a_last_event_without_its_blank_line_does_not_hide_the_break(connect: Connect, server: FakeServer) -> None:
+    """It is whole and given out; the answer is not, and says so."""
+    events = ['data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n' % word for word in ("Hel", "lo")]
+    server.enqueue(Reply(events=[events[0] + "\n", events[1]], framing="length", declared_length=9999))
+    stream = connect(retry=QUICK).stream("Say hi")
+
+    texts: list[str] = []
+    with pytest.raises(StreamInterruptedError) as caught:
+        texts.extend(chunk.text for chunk in stream)
+
+    assert ["Hel", "lo"] == texts
+    assert caught.value.partial is not None
+    assert "Hello" == caught.value.partial.text
