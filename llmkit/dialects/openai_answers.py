@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmkit.dialects.base import WireError, request_id
-from llmkit.dialects.openai_faults import count, is_text, label, load_json, refuse_errors, word
+from llmkit.dialects.openai_faults import is_text, load_json, refuse_errors
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
+from llmkit.dialects.wire_json import count, label, word
 from llmkit.models.content import Message, Text
 from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest

@@ -13,10 +13,11 @@ from typing import Any
 
 from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.framing import FramingError, loads
+from llmkit.dialects.wire_json import at, label, word
 from llmkit.models.fault import Fault
 from llmkit.transport.base import HttpResponse
 
-__all__ = ["at", "count", "is_text", "label", "load_json", "read_fault", "refuse_errors", "word"]
+__all__ = ["is_text", "load_json", "read_fault", "refuse_errors"]
 
 # Where servers put the sentence for a human reader, the most telling first.
 _MESSAGES = ("message", "status_msg", "error_msg", "detail", "title", "text")
@@ -112,27 +113,5 @@ def load_json(body: bytes, response: HttpResponse, kinds: tuple[type, ...] = (di
     return value
 
 
-def at(holder: Any, key: str) -> Any:
-    return holder.get(key) if isinstance(holder, dict) else None
-
-
-def word(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
 def is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
-
-
-def label(value: Any) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
-        return None
-    return str(value)
-
-
-def count(value: Any) -> int:
-    if value.__class__ is int and 0 <= value < 10**15:
-        return value  # by far the most frequent case
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e15:
-        return 0
-    return int(value)

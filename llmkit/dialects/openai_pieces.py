@@ -14,8 +14,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from llmkit.dialects.openai_faults import at, label, word
 from llmkit.dialects.think_tags import ThinkTags
+from llmkit.dialects.wire_json import at, label, word
 from llmkit.models.content import Message, Part, Text, Thinking, ToolCall
 from llmkit.models.reading import decode_arguments
 from llmkit.models.response import ToolCallDelta

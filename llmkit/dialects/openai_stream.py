@@ -16,9 +16,10 @@ from attrs import define, field
 from llmkit.dialects.base import StreamDecoder, WireError, request_id
 from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
 from llmkit.dialects.openai_answers import BROKEN_OFF, decode, finish_reason, is_stream, read_usage, refuse_broken_off, usage_in
-from llmkit.dialects.openai_faults import is_text, label, load_json, refuse_errors, word
+from llmkit.dialects.openai_faults import is_text, load_json, refuse_errors
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
 from llmkit.dialects.whole import WholeAnswer
+from llmkit.dialects.wire_json import label, word
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
 from llmkit.models.usage import Usage

@@ -567,7 +567,8 @@ def test_what_came_before_an_error_is_given_out_first(connect: Connect, server: 
 
 def test_a_last_event_without_its_blank_line_does_not_hide_the_break(connect: Connect, server: FakeServer) -> None:
     """It is whole and given out; the answer is not, and says so."""
-    events = ['data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n' % word for word in ("Hel", "lo")]
+    deltas = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in ("Hel", "lo")]
+    events = [f"data: {json.dumps(delta)}\n" for delta in deltas]
     server.enqueue(Reply(events=[events[0] + "\n", events[1]], framing="length", declared_length=9999))
     stream = connect(retry=QUICK).stream("Say hi")
 

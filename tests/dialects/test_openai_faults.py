@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.dialects.openai_chat import OpenAIChat
-from llmkit.dialects.openai_faults import count, label
+from llmkit.dialects.wire_json import count, label
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
 from llmkit.secrets import clean
