@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from llmkit.errors import ToolExecutionError as ToolExecutionError
     from llmkit.errors import ToolLoopLimitError as ToolLoopLimitError
     from llmkit.errors import UnsupportedParameterError as UnsupportedParameterError
+    from llmkit.events import Event as Event
     from llmkit.models.content import Audio as Audio
     from llmkit.models.content import Document as Document
     from llmkit.models.content import Image as Image
@@ -72,8 +73,10 @@ if TYPE_CHECKING:
     from llmkit.resilience.breaker import CircuitBreakerConfig as CircuitBreakerConfig
     from llmkit.resilience.breaker import CircuitState as CircuitState
     from llmkit.resilience.deadline import deadline as deadline
+    from llmkit.resilience.hedge import Hedge as Hedge
     from llmkit.resilience.keys import APIKeyPool as APIKeyPool
     from llmkit.resilience.retry import RetryConfig as RetryConfig
+    from llmkit.targets import Target as Target
     from llmkit.tools import Tool as Tool
     from llmkit.tools import tool as tool
     from llmkit.transport.base import AsyncTransport as AsyncTransport
@@ -92,6 +95,7 @@ _HOMES = {
         "ProviderError QuotaExceededError RateLimitError RateLimitTimeoutError RequestTimeoutError StreamInterruptedError "
         "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
     ),
+    "llmkit.events": "Event",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
     "llmkit.models.info": "Explanation HealthReport ModelInfo",
     "llmkit.models.ledger": "Attempt",
@@ -101,8 +105,10 @@ _HOMES = {
     "llmkit.providers": "Provider register_provider",
     "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",
     "llmkit.resilience.deadline": "deadline",
+    "llmkit.resilience.hedge": "Hedge",
     "llmkit.resilience.keys": "APIKeyPool",
     "llmkit.resilience.retry": "RetryConfig",
+    "llmkit.targets": "Target",
     "llmkit.tools": "Tool tool",
     "llmkit.transport.base": "AsyncTransport HttpRequest HttpResponse Timeout Transport TransportError",
 }

@@ -3,42 +3,41 @@ One call, from the user's request to its end: what is asked, where it may go, ho
 
 Rule 1: every decision after a failure is made here, in ``judge``, and nowhere else.
 Rule 2: nothing here sleeps, reads a socket, or knows whether it is awaited.
+Rule 3: a call is at one endpoint at a time; it goes on to the next when it is done with one, and never comes back.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from llmkit.errors import (
-    CircuitOpenError,
-    DeadlineExceededError,
-    LLMKitError,
-    NoAvailableKeyError,
-    StreamInterruptedError,
-    error_class,
-)
+from llmkit.cancelling import Cut, cancelled
+from llmkit.errors import CircuitOpenError, LLMKitError, NoAvailableKeyError
+from llmkit.events import Event, Hooks
 from llmkit.exchange import Exchange
+from llmkit.failing import all_failed, error_of, too_late
 from llmkit.models.ledger import Attempt
 from llmkit.models.request import CompletionRequest
 from llmkit.resilience.backing import Again
 from llmkit.resilience.deadline import Deadline
+from llmkit.resilience.hedge import HedgePolicy
 from llmkit.resilience.retry import RetryConfig
-from llmkit.secrets import clean
 
 if TYPE_CHECKING:
     from llmkit.dialects.base import Place
     from llmkit.endpoints import Endpoint
+    from llmkit.events import EventName
     from llmkit.exchange import Failure
     from llmkit.models.fault import Fault
     from llmkit.transport.base import HttpRequest, HttpResponse
 
-__all__ = ["Call", "Job"]
+__all__ = ["Call", "Job", "Other"]
 
 logger = logging.getLogger("llmkit.call")
 # A library is silent unless its user sets logging up.
@@ -47,6 +46,8 @@ logging.getLogger("llmkit").addHandler(logging.NullHandler())
 MAX_ATTEMPTS = 8  # in one call over all keys and endpoints, unless more retries were asked for: a bound on what its parts multiply to
 
 Answer = TypeVar("Answer")
+
+_numbers = itertools.count(1)
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -59,39 +60,109 @@ class Job(Generic[Answer]):
     request: CompletionRequest | None = None
 
 
+@frozen(kw_only=True, eq=False, repr=False)
+class Other(Generic[Answer]):
+    """
+    Another endpoint where the same may be asked.
+
+    ``job`` makes what is to be done there, and raises ``LLMKitError`` if it cannot be done there; ``on`` are kinds of failure after
+    which it is asked beside those that say so themselves.
+    """
+
+    endpoint: Endpoint
+    job: Callable[[], Job[Answer]]
+    on: frozenset[str] = frozenset()
+
+    def takes(self, kind: str, allowed: bool, before: Endpoint) -> bool:
+        """Whether it is asked after a failure of *kind* at *before*; *allowed*: whether that kind moves a call by itself."""
+        if kind in self.on:
+            return True
+        if kind != "context_length":
+            return allowed
+        # What was too long there is too long here, unless this window is known to be the larger.
+        return (self.endpoint.context_window or 0) > (before.context_window or float("inf"))
+
+
 @define(kw_only=True, eq=False, repr=False)
 class Call(Generic[Answer]):
     """
     The state of one call.
 
-    ``deadline`` covers everything, a stream only to its first content unless ``deadline_to_end``. ``timeout`` and ``idle_timeout``
-    are seconds. ``clock`` is monotonic, ``chance`` gives numbers from 0 to 1.
+    ``others`` are the endpoints to go on to, in order. ``deadline`` covers everything, a stream only to its first content unless
+    ``deadline_to_end``. ``timeout`` and ``idle_timeout`` are seconds. ``clock`` is monotonic, ``chance`` gives numbers from 0 to 1.
+    ``active`` is where those calls are noted that ``cancel_all`` would end.
     """
 
     job: Job[Answer]
     endpoint: Endpoint
     policy: RetryConfig | None
     deadline: Deadline | None
+    others: list[Other[Answer]] = field(factory=list)
     deadline_to_end: bool = False
     timeout: float = 60.0
     idle_timeout: float = 300.0
+    hedging: HedgePolicy | None = None
+    hedge_after: float | None = None  # seconds
+    hooks: Hooks = field(factory=Hooks)
+    active: set[Call[Any]] = field(factory=set)
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
+    number: int = field(init=False)
     started: float = field(init=False)
     attempts: list[Attempt] = field(factory=list, init=False)
+    cut: Cut = field(factory=Cut, init=False)
     refused_keys: frozenset[str] = field(default=frozenset(), init=False)
     credentials: frozenset[str] = field(default=frozenset(), init=False)  # sent by an ``auth=`` of the user's
-    _http: HttpRequest | None = field(default=None, init=False)
-    _left_out: frozenset[str] = field(default=frozenset(), init=False)  # of the request, since the server was found not to take it
-    _failures: int = field(default=0, init=False)  # that count against max_retries
-    _once: frozenset[str] = field(default=frozenset(), init=False)  # what has had its one second chance
-    _spent: int | None = field(default=None, init=False)  # of the retry quota, by the last retry
-    _last: LLMKitError | None = field(default=None, init=False)
+    last: LLMKitError | None = field(default=None, init=False)  # the last real failure at this endpoint
+    given_up: list[LLMKitError] = field(factory=list, init=False)  # why, for each endpoint that the call is done with
     wait: float = field(default=0.0, init=False)  # before the next attempt, and why
     why: str | None = field(default=None, init=False)
+    _http: HttpRequest | None = field(default=None, init=False)
+    _left_out: frozenset[str] = field(default=frozenset(), init=False)  # of the request, since the server was found not to take it
+    _failures: int = field(default=0, init=False)  # at this endpoint, that count against max_retries
+    _once: frozenset[str] = field(default=frozenset(), init=False)  # what has had its one second chance
+    _spent: int | None = field(default=None, init=False)  # of the retry quota, by the last retry
 
     def __attrs_post_init__(self) -> None:
         self.started = self.clock()
+        self.number = next(_numbers)
+        if self.hooks:
+            self.tell("call.start")
+
+    def tell(self, name: EventName, **facts: Any) -> None:
+        """Tell the hooks what happened. Ask whether there are any first."""
+        endpoint = self.endpoint
+        self.hooks.tell(
+            Event(name=name, call=self.number, provider=endpoint.provider.name, model=endpoint.model, endpoint=endpoint.origin, **facts)
+        )
+
+    # -- cancelling
+
+    def rival(self) -> Call[Answer] | None:
+        """Return the same call once more, to race with this one: at the next endpoint where there is one. None if it has no leave."""
+        if self.hedging is None or not self.hedging.may_send():
+            return None
+        endpoint, job, others = self.endpoint, self.job, list(self.others)
+        if others and others[0].endpoint.is_let_through:
+            endpoint, job = others[0].endpoint, others[0].job()
+            del others[0]
+        if self.hooks:
+            self.tell("hedge", wait=self.hedge_after, why=f"at {endpoint.label}")
+        rival = evolve(self, endpoint=endpoint, job=job, others=others, hedge_after=None)
+        rival.started = self.started
+        rival.wait, rival.why = self.hedge_after or 0.0, "hedge: the first had not begun to answer"
+        return rival
+
+    @staticmethod
+    def discard(result: object) -> None:
+        """Close what a race left over: the answer of the one that lost."""
+        if isinstance(result, Exchange):
+            lost = GeneratorExit()
+            result.__exit__(GeneratorExit, lost, None)
+
+    def cancel(self) -> None:
+        """End the call from another thread, whatever it is doing."""
+        self.cut.now()
 
     # -- before an attempt
 
@@ -111,11 +182,13 @@ class Call(Generic[Answer]):
         Return the next attempt, begun: its key is leased and its breaker's permit held.
 
         Raises:
-            Again: If a key comes back soon enough to be waited for.
+            Again: If a key comes back soon enough to be waited for, or another endpoint is asked instead.
             LLMKitError: If there is to be no further attempt.
         """
+        if self.cut.is_made:
+            raise self.ended(cancelled())
         if self.deadline is not None and self.deadline.passed:
-            raise self._too_late()
+            raise self.ended(too_late(self))
         exchange = Exchange(call=self, http=self._encoded())
         try:
             exchange.begin()
@@ -124,8 +197,11 @@ class Call(Generic[Answer]):
         except NoAvailableKeyError as refusal:
             error = self._without_key(refusal)
         else:
+            self.active.add(self)
+            if self.hooks:
+                self.tell("attempt.start")
             return exchange
-        raise error
+        raise self._elsewhere(error.kind, error, allowed=True) or self.ended(self._summed_up(error))
 
     def _encoded(self) -> HttpRequest:
         # Written once: each attempt sends the same bytes, so that a provider's idempotency and our cache can rely on it.
@@ -137,9 +213,9 @@ class Call(Generic[Answer]):
         return self._http
 
     def _refused_by_breaker(self, refusal: CircuitOpenError) -> LLMKitError:
-        if self._last is not None:
-            self._last.circuit_open = True
-            return self._last
+        if self.last is not None:
+            self.last.circuit_open = True
+            return self.last
         refusal.endpoint = self.endpoint.origin
         return refusal
 
@@ -147,10 +223,9 @@ class Call(Generic[Answer]):
         """Wait for the first key to come back where that is worth it; else say what the last real failure was."""
         wait = refusal.retry_after
         if wait is not None and self.policy is not None and self._fits(wait):
-            self.wait, self.why = self.wait + wait, "every key was resting"
-            raise Again(wait) from None
-        if self._last is not None:
-            return self._last
+            raise self._again(self.wait + wait, "every key was resting", pause=wait) from None
+        if self.last is not None:
+            return self.last
         refusal.endpoint = self.endpoint.origin
         return refusal
 
@@ -164,11 +239,36 @@ class Call(Generic[Answer]):
         """Enter *attempt* in the ledger."""
         self.attempts.append(attempt)
         self.wait, self.why = 0.0, None
+        if self.hooks:
+            self.tell("attempt.end", attempt=attempt)
 
     def succeeded(self) -> None:
         """Take note that the call has its answer."""
         if self.endpoint.quota is not None:
             self.endpoint.quota.earn(self._spent)
+
+    def finished(self, answer: Answer) -> Answer:
+        """Return *answer* with the call's own facts on it, or raise what is wrong with it."""
+        try:
+            done = self.job.finish(answer, self)
+        except LLMKitError as error:
+            raise self.ended(error) from None
+        self.active.discard(self)
+        if self.hooks:
+            self.tell("call.end", response=done)
+        return done
+
+    def ended(self, error: Any) -> Any:
+        """Return *error*, with which the call ends, once the hooks know of it."""
+        self.active.discard(self)
+        if self.hooks:
+            self.tell("call.end", error=error)
+        return error
+
+    def abandon(self, error: BaseException) -> None:
+        """Take note that the call is given up between two attempts, by *error*."""
+        if self in self.active:
+            self.ended(error)
 
     def first(self, what: str) -> bool:
         """Whether *what* happens for the first time in this call; it then has had its one second chance."""
@@ -185,7 +285,7 @@ class Call(Generic[Answer]):
         # By what this request said, not by what is known of the server by now: another call may have found it out meanwhile.
         return found if found not in self._left_out else None
 
-    def judge(self, failure: Failure) -> Exception:
+    def judge(self, failure: Failure) -> BaseException:
         """Return what is to be raised after *failure*: ``Again``, or the error that ends the call."""
         if failure.concession is not None:
             self.endpoint.refuses(failure.concession)
@@ -194,26 +294,32 @@ class Call(Generic[Answer]):
         if failure.stale:
             # The connection had been closed while it lay idle: the server never saw this request.
             return self._again(0.0, "the kept connection was gone")
-        error = self._last = self.error_of(failure)
+        error = self.last = error_of(self, failure)
         if failure.renewed:
             return self._again(0.0, "the token was refused, and another can be had")
         order = self._order(failure, error)
-        if order is None:
-            return error
-        logger.warning(
-            "%s failed with %s; attempt %d follows in %.2f s", self.endpoint.label, failure.kind, len(self.attempts) + 1, order.wait
-        )
-        return order
+        if order is not None:
+            logger.warning(
+                "%s failed with %s; attempt %d follows in %.2f s", self.endpoint.label, failure.kind, len(self.attempts) + 1, order.wait
+            )
+            return order
+        if failure.begun:
+            return self.ended(error)  # type: ignore[no-any-return]  # what had come may not be followed by another model's text
+        elsewhere = self._elsewhere(failure.kind, error, allowed=failure.rule.fallback)
+        return elsewhere or self.ended(self._summed_up(error))
 
     def _order(self, failure: Failure, error: LLMKitError) -> Again | None:
-        """Return the order to try again, or None with the reason noted on *error*."""
+        """Return the order to try again here, or None with the reason noted on *error*."""
         policy = self.policy
         if policy is None or policy.max_retries == 0 or failure.begun:
             return None
-        if len(self.attempts) >= max(MAX_ATTEMPTS, policy.max_retries + 1):
+        # Each of the others is to have its turn.
+        if len(self.attempts) >= max(MAX_ATTEMPTS, policy.max_retries + 1) - len(self.others):
             return None
         if failure.rule.key != "none" and self._has_another_key():
             return self._again(0.0, f"{failure.kind}: another key")
+        if failure.rule.yields and self.others:
+            return None
         if failure.rule.again == "no" or (failure.rule.again == "once" and not self.first(failure.kind)):
             wait_for_key = self._rest_of_another_key() if failure.rule.key != "none" else None
             return self._again(wait_for_key, f"{failure.kind}: another key") if wait_for_key is not None else None
@@ -227,7 +333,7 @@ class Call(Generic[Answer]):
             wait = error.retry_after or wait  # without the jitter that was added to it
         if (error.retry_after or 0.0) > policy.retry_after_cap or not (self.deadline is None or self.deadline.allows(wait)):
             return None
-        if self.endpoint.breaker is not None and not self.endpoint.breaker.allows():
+        if not self.endpoint.is_let_through:
             error.circuit_open = True
             return None
         return self._paid(failure, error, wait)
@@ -241,9 +347,11 @@ class Call(Generic[Answer]):
                 return None
         return self._again(wait, failure.kind)
 
-    def _again(self, wait: float, why: str) -> Again:
+    def _again(self, wait: float, why: str, *, pause: float | None = None) -> Again:
         self.wait, self.why = wait, why
-        return Again(wait)
+        if self.hooks:
+            self.tell("retry", wait=wait, why=why)
+        return Again(wait if pause is None else pause, cut=self.cut)
 
     def _has_another_key(self) -> bool:
         pool = self.endpoint.pool
@@ -260,74 +368,55 @@ class Call(Generic[Answer]):
         ]
         return min(waits) if waits and self._fits(min(waits)) else None
 
-    # -- errors
+    # -- from one endpoint to the next
+
+    def _elsewhere(self, kind: str, error: LLMKitError, *, allowed: bool) -> Again | None:
+        """
+        Return the order to go on at the next endpoint that takes over after a failure of *kind*, or None where none does.
+
+        *error* is why this one is given up; *allowed* whether such a failure moves a call by itself.
+        """
+        here = self.endpoint
+        reasons = [error]
+        while self.others:
+            other = self.others.pop(0)
+            if not other.takes(kind, allowed, here):
+                continue
+            try:
+                job = other.job()
+            except LLMKitError as refusal:
+                refusal.endpoint = refusal.endpoint or other.endpoint.origin
+                reasons.append(refusal)
+                continue
+            self.given_up += reasons
+            self._move(other.endpoint, job)
+            why = f"{kind} at {here.label}"
+            logger.warning("%s failed with %s; going on at %s", here.label, kind, self.endpoint.label)
+            self.wait, self.why = 0.0, why
+            if self.hooks:
+                self.tell("fallback", why=why)
+            return Again(0.0, cut=self.cut)
+        if len(reasons) > 1:
+            self.given_up += reasons
+        return None
+
+    def _move(self, endpoint: Endpoint, job: Job[Answer]) -> None:
+        self.endpoint, self.job = endpoint, job
+        self.refused_keys = frozenset()
+        self.last = None
+        self._http = None
+        self._failures = 0
+        self._once = frozenset()
+        self._spent = None
+
+    def _summed_up(self, error: LLMKitError) -> LLMKitError:
+        """Return *error*, or where the call had been elsewhere before, the error that tells of all."""
+        if not self.given_up or error.kind == "deadline":
+            return error
+        return all_failed(self, self.given_up if error in self.given_up else [*self.given_up, error])
+
+    # -- what no text may show
 
     def secrets(self) -> tuple[str, ...]:
         """Return what no text may show: the keys, and what an ``auth=`` of the user's has sent."""
         return (*self.endpoint.secrets(), *self.credentials)
-
-    def error_of(self, failure: Failure) -> LLMKitError:
-        """Return *failure* as the error that a user sees; what came from outside is masked."""
-        if failure.kind == "deadline":
-            return self._too_late(failure)
-        secrets = self.secrets()
-        fault = failure.fault
-        text = clean(failure.message, secrets, limit=1024)
-        facts: dict[str, Any] = {
-            "kind": failure.kind,
-            "endpoint": self.endpoint.origin,
-            "attempts": self.attempts,
-            "retry_after": failure.hint,
-            "maybe_billed": failure.rule.billed,
-            "original_error": text,
-        }
-        cls = error_class(failure.kind)
-        if failure.partial is not None and failure.kind in ("truncated", "connection_lost"):
-            cls = StreamInterruptedError
-        if fault is not None:
-            facts.update(
-                status_code=fault.status if fault.status else None,
-                code=_short(fault.code, secrets),
-                type=_short(fault.type, secrets),
-                param=_short(fault.param, secrets),
-                request_id=_short(fault.request_id, secrets),
-                body=clean(fault.body, secrets) if fault.body else None,
-            )
-        if cls is StreamInterruptedError or (failure.begun and failure.partial is not None):
-            facts["partial"] = failure.partial
-        return _made(cls, self._headline(failure, text), facts, provider=self.endpoint.provider.name, model=self.endpoint.model)
-
-    def _headline(self, failure: Failure, text: str) -> str:
-        name = self.endpoint.provider.name
-        fault = failure.fault
-        if fault is None or fault.kind in ("malformed", "truncated"):
-            return f"{name}: {text}" if text else f"{name}: {failure.kind}"
-        word = clean(fault.code or fault.type or failure.kind, self.secrets(), limit=80)
-        return f"{name} refused with {word}: {text}" if text else f"{name} refused with {word}"
-
-    def _too_late(self, failure: Failure | None = None) -> DeadlineExceededError:
-        spent = self.clock() - self.started
-        cause = self._last
-        after = f"; the last failure was: {cause.message}" if cause is not None else ""
-        return DeadlineExceededError(
-            f"{self.endpoint.provider.name}: the deadline passed after {spent:.2f} s{after}",
-            partial=failure.partial if failure is not None else None,
-            endpoint=self.endpoint.origin,
-            attempts=self.attempts,
-            original_error=cause,
-            maybe_billed=failure is not None,
-        )
-
-
-def _short(word: str | None, secrets: tuple[str, ...]) -> str | None:
-    return None if word is None else clean(word, secrets, limit=200)
-
-
-def _made(cls: type[Any], message: str, facts: dict[str, Any], *, provider: str, model: str) -> LLMKitError:
-    partial = facts.pop("partial", None)
-    if cls is StreamInterruptedError:
-        facts["partial"] = partial
-    error: LLMKitError = cls(message, provider=provider, model=model, **facts)
-    if partial is not None and cls is not StreamInterruptedError:
-        error.partial = partial  # type: ignore[attr-defined]  # any error inside a stream carries what had come
-    return error

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmkit.errors import ConfigurationError, LLMKitError
+from llmkit.hedging import raced
 from llmkit.resilience.backing import backed_off
 from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
@@ -20,13 +21,17 @@ from llmkit.settings import Settings
 
 if TYPE_CHECKING:
     from llmkit.call import Call
+    from llmkit.events import Hook
     from llmkit.exchange import Exchange
     from llmkit.models.content import Messages
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
     from llmkit.providers import Provider
+    from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
+    from llmkit.strategies import Strategy
+    from llmkit.targets import Target
     from llmkit.transport.base import Transport
 
 __all__ = ["Client", "CompletionStream"]
@@ -47,7 +52,7 @@ class Client:
 
     def __init__(
         self,
-        model: str | None = None,
+        model: str | Target | Sequence[str | Target] | None = None,
         *,
         provider: str | Provider | None = None,
         api_key: str | None = None,
@@ -58,9 +63,13 @@ class Client:
         deadline: float | None = 600.0,
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
         circuit_breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
+        fallbacks: Sequence[str | Target] = (),
+        hedge: Hedge | None = None,
         transport: Transport | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
+        hooks: Sequence[Hook] = (),
+        strategy: Strategy = "fallback",
         drop_params: bool = False,
         verify: bool | str = True,
         cert: str | tuple[str, str] | None = None,
@@ -73,7 +82,7 @@ class Client:
         **defaults: Any,
     ) -> None:
         self._start(
-            Settings(
+            Settings.of(
                 model=model,
                 provider=provider,
                 api_key=api_key,
@@ -84,9 +93,13 @@ class Client:
                 deadline=deadline,
                 retry=retry,
                 circuit_breaker=circuit_breaker,
+                fallbacks=fallbacks,
+                hedge=hedge,
                 transport=transport,
                 default_headers=default_headers,
                 options=options,
+                hooks=hooks,
+                strategy=strategy,
                 drop_params=drop_params,
                 verify=verify,
                 cert=cert,
@@ -151,7 +164,7 @@ class Client:
             DeadlineExceededError: If the deadline passed first.
             StructuredOutputError: If the answer does not fit ``response_format``.
         """
-        return self._send(self._completion(False, locals()))
+        return raced(self._send, self._completion(False, locals()))
 
     def stream(
         self,
@@ -242,6 +255,15 @@ class Client:
 
     # -- the end
 
+    def cancel_all(self) -> int:
+        """
+        End every call in flight, from whatever thread, and return how many there were.
+
+        Each raises the native ``CancelledError`` (of ``concurrent.futures``, in the twin of ``asyncio``) where it was called; keys,
+        permits and connections are back. What is being connected at that moment ends when it is connected, or its time for that is over.
+        """
+        return self._router.cancel_all()
+
     def close(self) -> None:
         """Close idle connections; later calls are refused, calls in flight end by themselves. Idempotent."""
         self._router.closed = True
@@ -308,7 +330,7 @@ class CompletionStream:
         return next(self._chunks)
 
     def _read(self) -> Generator[CompletionChunk, None, None]:
-        exchange = self._client._open(self._call)
+        exchange = raced(self._client._open, self._call)
         with exchange:
             yield from exchange.ready
             exchange.ready = []

@@ -18,11 +18,13 @@ from llmkit.auth.base import Auth, NoAuth, RenewableAuth
 from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
+from llmkit.events import Event, Hooks
 from llmkit.models.facts import ModelFacts
 from llmkit.providers import Provider, find_provider, owner_of, split_model
-from llmkit.resilience.breaker import CircuitBreaker
+from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.quota import RetryQuota
+from llmkit.resilience.traffic import Traffic
 from llmkit.secrets import Headers
 from llmkit.settings import Settings, environ
 from llmkit.transport.base import HttpRequest
@@ -44,12 +46,16 @@ class Endpoint:
     auth: Auth
     pool: APIKeyPool | None
     breaker: CircuitBreaker | None
+    site_breaker: CircuitBreaker | None  # of all models at the address: of whether it can be reached at all
+    traffic: Traffic | None  # where somebody wants to know
     quota: RetryQuota | None
     options: Mapping[str, str]
     default_headers: Mapping[str, str]
     reasons: tuple[str, ...]
     facts: ModelFacts
     parameters: frozenset[str]  # that its wire can say and its model does not refuse
+    context_window: int | None = None  # tokens, where the catalogue knows it
+    price: float | None = None  # dollars for a million tokens in and out, where the catalogue knows them
     place: Place = field(init=False)
     renewable: RenewableAuth | None = field(init=False)  # the auth, where it fetches its credential
     _headers: Headers = field(init=False)
@@ -62,6 +68,21 @@ class Endpoint:
     @property
     def label(self) -> str:
         return f"{self.provider.name}/{self.model}"
+
+    @property
+    def is_let_through(self) -> bool:
+        """Whether its breakers let the next call through."""
+        return all(breaker is None or breaker.allows() for breaker in (self.breaker, self.site_breaker))
+
+    @property
+    def in_flight(self) -> int:
+        """The attempts under way."""
+        return 0 if self.traffic is None else self.traffic.in_flight
+
+    @property
+    def latency(self) -> float | None:
+        """The seconds to the first content, as of late; None where nothing is known."""
+        return None if self.traffic is None else self.traffic.average
 
     def refuses(self, what: str) -> None:
         """Take note that the server was found not to take *what*."""
@@ -85,8 +106,10 @@ class Endpoints:
     ``default`` is the client's own. ``settings`` are those given, with the model that was found where none was named.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hooks: Hooks | None = None) -> None:
         self.settings = settings
+        self._hooks = hooks or Hooks()
+        self._site_breakers: dict[str, CircuitBreaker] = {}
         self._lock = threading.Lock()
         self._made: dict[str, Endpoint] = {}
         self._pools: dict[str, APIKeyPool | None] = {}
@@ -111,7 +134,10 @@ class Endpoints:
         with self._lock:
             found = self._made.get(name)
             if found is None:
-                found = self._made[name] = self._make(model)
+                made = self._make(model)
+                # One endpoint, one breaker, whichever way it was named.
+                alike = (each for each in self._made.values() if (each.label, each.base_url) == (made.label, made.base_url))
+                found = self._made[name] = next(alike, made)
         return found
 
     def _detected(self) -> Endpoint:
@@ -138,18 +164,18 @@ class Endpoints:
             msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
             raise ConfigurationError(msg)
         facts = facts_of(name)
-        breaker = None
-        if settings.circuit_breaker is not None:
-            breaker = CircuitBreaker(settings.circuit_breaker, name=f"{provider.name}/{name} at {origin_of(base_url)}")
+        origin = origin_of(base_url)
         return Endpoint(
             provider=provider,
             dialect=dialect,
             base_url=base_url,
-            origin=origin_of(base_url),
+            origin=origin,
             model=name,
             auth=auth,
             pool=pool,
-            breaker=breaker,
+            breaker=self._breaker(f"{provider.name}/{name} at {origin}"),
+            site_breaker=self._site_breaker(f"{provider.name} at {origin}"),
+            traffic=Traffic() if settings.hedge is not None or settings.strategy != "fallback" else None,
             quota=RetryQuota() if settings.retry is not None else None,
             options=options,
             default_headers={**_from_environment(provider), **(settings.default_headers or {})},
@@ -157,6 +183,21 @@ class Endpoints:
             facts=facts,
             parameters=dialect.parameters - facts.refuses,
         )
+
+    def _breaker(self, name: str) -> CircuitBreaker | None:
+        config = self.settings.circuit_breaker
+        return None if config is None else CircuitBreaker(config, name=name, on_change=[self._tell] if self._hooks else ())
+
+    def _site_breaker(self, name: str) -> CircuitBreaker | None:
+        if name not in self._site_breakers:
+            made = self._breaker(name)
+            if made is None:
+                return None
+            self._site_breakers[name] = made
+        return self._site_breakers[name]
+
+    def _tell(self, breaker: CircuitBreaker, old: CircuitState, new: CircuitState) -> None:
+        self._hooks.tell(Event(name="breaker", endpoint=breaker.name, facts={"old": old.value, "new": new.value}))
 
     def _own_provider(self) -> str | None:
         """Return whose key and address the client was given."""

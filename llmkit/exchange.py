@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from attrs import define, evolve, field, frozen
 
+from llmkit.cancelling import cancelled
 from llmkit.dialects.base import WireError
 from llmkit.errors import ConfigurationError
 from llmkit.models.fault import Fault
@@ -42,6 +43,7 @@ Answer = TypeVar("Answer")
 
 CONNECT_TIMEOUT = 5.0  # seconds for DNS, TCP and TLS together; what the official openai package allows
 TIMED_OUT = frozenset({"connect_timeout", "read_timeout", "idle_timeout", "timeout"})
+UNREACHED = frozenset({"connect", "connect_timeout", "dns", "tls", "connection_lost"})  # that say something of all models at an address
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -83,8 +85,9 @@ class Exchange(Generic[Answer]):
     astream: AsyncByteStream | None = field(default=None, init=False)
     pieces: Any = field(default=None, init=False)  # the one iterator over the stream's bytes
     _answer: Answer | None = field(default=None, init=False)
-    _raised: Exception | None = field(default=None, init=False)
+    _raised: BaseException | None = field(default=None, init=False)
     _permit: Permit | None = field(default=None, init=False)
+    _site_permit: Permit | None = field(default=None, init=False)  # of the breaker that all models at the address share
     _lease: Lease | None = field(default=None, init=False)
     _response: HttpResponse | None = field(default=None, init=False)
     _decoder: StreamDecoder | None = field(default=None, init=False)
@@ -94,6 +97,7 @@ class Exchange(Generic[Answer]):
     _at: float = field(default=0.0, init=False)
     _asked: float = field(default=0.0, init=False)  # when bytes were last asked for
     _silence: float = field(default=0.0, init=False)  # seconds waited since the last content
+    _shown: float | None = field(default=None, init=False)  # when the first content came
     _bound: str = field(default="deadline", init=False)  # what it means when the time allowed to the transport is over
     _reached: tuple[float | None, float | None] = field(default=(None, None), init=False)  # connect and first byte, where no reply came
 
@@ -111,6 +115,8 @@ class Exchange(Generic[Answer]):
         if endpoint.breaker is not None:
             self._permit = endpoint.breaker.acquire()
         try:
+            if endpoint.site_breaker is not None:
+                self._site_permit = endpoint.site_breaker.acquire()
             if endpoint.pool is not None:
                 self._lease = endpoint.pool.acquire(endpoint.model, exclude=call.refused_keys)
             key = self._lease.key if self._lease is not None else None
@@ -124,6 +130,8 @@ class Exchange(Generic[Answer]):
             headers = self.http.headers.copy()
             headers.update(credential)
             self.http = HttpRequest(method=self.http.method, url=self.http.url, headers=headers, body=self.http.body)
+        if endpoint.traffic is not None:
+            endpoint.traffic.begin()
         self._started = call.clock()
         self._at = time.time()
 
@@ -132,7 +140,7 @@ class Exchange(Generic[Answer]):
         """What the transport may take for this attempt."""
         call = self.call
         total = None if call.deadline is None else call.deadline.remaining()
-        return Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), read=call.timeout, total=total)
+        return Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), read=call.timeout, total=total, cut=call.cut)
 
     # -- while it lasts
 
@@ -175,7 +183,9 @@ class Exchange(Generic[Answer]):
             chunks, self._held = error.chunks, error
         for chunk in chunks:
             if chunk.text or chunk.thinking or chunk.tool_call is not None:
-                self.begun = True
+                if not self.begun:
+                    self.begun = True
+                    self._shown = self.call.clock()
                 self._silence = 0.0
                 break
         else:
@@ -220,6 +230,10 @@ class Exchange(Generic[Answer]):
             return True
         if self._response is not None:
             self._response.discard()
+        if isinstance(error, TransportError) and self.call.cut.is_made:
+            self._settle("success" if self.begun else "neutral", error="cancelled")
+            self._raised = self.call.ended(self._cancelled())
+            return True
         if isinstance(error, WireError):
             return self._fail(self._failure_of_fault(error.fault))
         if isinstance(error, TransportError):
@@ -227,7 +241,16 @@ class Exchange(Generic[Answer]):
         # Not the endpoint's doing: a cancel, an interrupt, a stream left early, a bug, an answer that is not what was asked for. A
         # stream that brought content before it was left has shown that the endpoint works.
         self._settle("success" if self.begun else "neutral", error="cancelled")
+        self.call.ended(error)
         return False
+
+    def _cancelled(self) -> BaseException:
+        """Return the native exception of what was cancelled."""
+        if self.astream is not None:
+            from asyncio import CancelledError
+
+            return CancelledError()
+        return cancelled()
 
     def check(self) -> None:
         """Raise what the attempt came to, if it failed."""
@@ -239,7 +262,7 @@ class Exchange(Generic[Answer]):
         """Return the answer, or raise what the attempt came to, or what is wrong with the answer."""
         self.check()
         assert self._answer is not None  # read, or streamed to its end
-        return self.call.job.finish(self._answer, self.call)
+        return self.call.finished(self._answer)
 
     def _is_complete_all_the_same(self) -> bool:
         """Whether the connection broke only after the answer's proof of completeness had come."""
@@ -272,18 +295,30 @@ class Exchange(Generic[Answer]):
             return
         if self._lease is not None and failure is not None:
             self._mark_key(failure, self._lease)
-        self._give_back(outcome)
+        self._give_back(outcome, failure.kind if failure is not None else None)
         if failure is None or not failure.stale:
             self.call.note(self._entry(failure.kind if failure is not None else error, failure))
 
-    def _give_back(self, outcome: str) -> None:
+    def _give_back(self, outcome: str, kind: str | None = None) -> None:
         self._settled = True
         if self._permit is not None:
             getattr(self._permit, outcome)()
+        if self._site_permit is not None:
+            # Whatever was answered, somebody was there to answer it.
+            there = self._response is not None or outcome == "success"
+            getattr(self._site_permit, outcome if kind in UNREACHED and not there else "success" if there else "neutral")()
+        if self._started and self.call.endpoint.traffic is not None:
+            self.call.endpoint.traffic.end(self._latency(outcome))
         if self._lease is not None:
             if outcome == "success":
                 self._lease.good(self.call.endpoint.model)
             self._lease.release()
+
+    def _latency(self, outcome: str) -> float | None:
+        """Return the seconds to the first content, or to a whole answer; None where there is neither."""
+        if self._shown is not None:
+            return self._shown - self._started
+        return self.call.clock() - self._started if outcome == "success" else None
 
     def _mark_key(self, failure: Failure, lease: Lease) -> None:
         action = failure.rule.key

@@ -1,25 +1,27 @@
-"""
-Where calls go: requests checked against their endpoint, and calls made ready for it.
-
-Fallbacks and hedging belong here: a call will then have more than one endpoint to go to.
-"""
+"""Where calls go: the endpoints in the order in which they are asked, requests checked against them, and calls made ready."""
 
 from __future__ import annotations
 
+import itertools
+import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from llmkit.call import Call, Job
+from llmkit.call import Call, Job, Other
 from llmkit.dialects.base import Place
 from llmkit.endpoints import Endpoint, Endpoints
 from llmkit.errors import ConfigurationError, LLMKitError, StructuredOutputError, UnsupportedParameterError
+from llmkit.events import Hooks
 from llmkit.models.request import CompletionRequest, check_seconds, make_request
 from llmkit.models.response import CompletionResponse, FinishReason, sealed
 from llmkit.resilience.deadline import Deadline, current_deadline
+from llmkit.resilience.hedge import HedgePolicy
 from llmkit.settings import Settings
+from llmkit.strategies import Candidate, ranked
 from llmkit.transport.base import HttpRequest
 
 if TYPE_CHECKING:
@@ -32,8 +34,13 @@ class Router:
     """Everything of a client that is neither sync nor async."""
 
     def __init__(self, settings: Settings) -> None:
-        self._endpoints = Endpoints(settings)
+        self.hooks = Hooks(settings.hooks)
+        self._endpoints = Endpoints(settings, self.hooks)
         self.settings = self._endpoints.settings
+        self._candidates = self._others()
+        self._turns = itertools.count()
+        self._hedging = HedgePolicy(settings.hedge) if settings.hedge is not None else None
+        self.active: set[Call[Any]] = set()
         self.closed = False
 
     @property
@@ -60,16 +67,47 @@ class Router:
 
         *parameters* holds those that were said, none of them None.
         """
-        endpoint = self.endpoint(model)
+
+        def job(endpoint: Endpoint) -> Job[CompletionResponse]:
+            return self._completing(endpoint, messages, stream=stream, parameters=parameters)
+
+        first, *others = self._order(model)
+        return self._call(
+            first.endpoint,
+            job(first.endpoint),
+            others=[Other(endpoint=other.endpoint, job=partial(job, other.endpoint), on=other.on) for other in others],
+            timeout=timeout,
+            deadline=deadline,
+        )
+
+    def _others(self) -> tuple[Candidate, ...]:
+        """Return the endpoints beside the client's own. Raises ``ConfigurationError`` if one cannot be made: now, not in an outage."""
+        found = []
+        for target in self.settings.fallbacks:
+            endpoints = Endpoints(self.settings.at(target), self.hooks) if target.own else self._endpoints
+            endpoint = endpoints.default if target.own else endpoints.find(target.model)
+            found.append(Candidate(endpoint, target.weight, target.on))
+        return tuple(found)
+
+    def _order(self, model: str | None) -> list[Candidate]:
+        """Return where a call goes, in order. A model named with the call comes first, whatever the strategy."""
+        if not self._candidates:
+            return [Candidate(self.endpoint(model))]
+        if model is not None:
+            named = self.endpoint(model)
+            return [Candidate(named), *(other for other in self._candidates if other.endpoint is not named)]
+        own = Candidate(self.default, self.settings.weight)
+        return ranked(self.settings.strategy, (own, *self._candidates), turn=next(self._turns), chance=random.random)
+
+    def _completing(self, endpoint: Endpoint, messages: Any, *, stream: bool, parameters: Mapping[str, Any]) -> Job[CompletionResponse]:
         request, _ = self._request(endpoint, messages, stream=stream, parameters=parameters)
         dialect = endpoint.dialect
-        job = Job(
+        return Job(
             encode=lambda place: dialect.encode(request, place),
             decode=lambda response: dialect.decode(response, request),
             finish=_finish_completion,
             request=request,
         )
-        return self._call(endpoint, job, timeout=timeout, deadline=deadline)
 
     def listing(self, *, model: str | None = None, timeout: float | None = None) -> Call[list[ModelInfo]]:
         """Return the call that lists the models at an endpoint."""
@@ -117,9 +155,32 @@ class Router:
             headers=shown,
             body=json.loads(http.body),
             key=endpoint.pool.next_label(endpoint.model) if endpoint.pool is not None else None,
-            reasons=endpoint.reasons,
+            reasons=(*endpoint.reasons, *self._reasons_of_others(endpoint, messages, stream, said)),
             dropped=tuple(dropped),
         )
+
+    def _reasons_of_others(self, first: Endpoint, messages: Any, stream: bool, parameters: Mapping[str, Any]) -> Iterator[str]:
+        for other in self._candidates:
+            if other.endpoint is first:
+                continue
+            try:
+                self._completing(other.endpoint, messages, stream=stream, parameters=parameters).encode(other.endpoint.place)
+            except LLMKitError as error:
+                yield f"The fallback {other.endpoint.label} cannot take this request: {error.message}"
+            else:
+                yield f"If that fails, it goes on to {other.endpoint.label} at {other.endpoint.origin}."
+
+    def cancel_all(self) -> int:
+        """End every call in flight and return how many there were."""
+        calls = list(self.active)
+        for call in calls:
+            call.cancel()
+        return len(calls)
+
+    def _hedge_after(self, endpoint: Endpoint, job: Job[Any]) -> float | None:
+        if self._hedging is None or endpoint.traffic is None or job.request is None:
+            return None
+        return self._hedging.delay(endpoint.traffic)
 
     def report(self, call: Call[Any], error: LLMKitError | None = None) -> HealthReport:
         """Return what a probe came to."""
@@ -158,7 +219,15 @@ class Router:
         nothing: dict[str, Any] = {name: () if name == "tools" else None for name in unknown}
         return evolve(request, **nothing), unknown
 
-    def _call(self, endpoint: Endpoint, job: Job[Any], *, timeout: float | None, deadline: float | None) -> Call[Any]:
+    def _call(
+        self,
+        endpoint: Endpoint,
+        job: Job[Any],
+        *,
+        others: Sequence[Other[Any]] = (),
+        timeout: float | None,
+        deadline: float | None,
+    ) -> Call[Any]:
         if self.closed:
             msg = "This client was closed; make a new one."
             raise ConfigurationError(msg)
@@ -169,11 +238,16 @@ class Router:
         return Call(
             job=job,
             endpoint=endpoint,
+            others=list(others),
             policy=settings.retry,
             deadline=Deadline.tightest(own, ambient) if ambient is not None else own,
             deadline_to_end=deadline is not None or ambient is not None,
             timeout=settings.timeout if timeout is None else check_seconds("timeout", timeout),
             idle_timeout=settings.idle_timeout,
+            hedging=self._hedging,
+            hedge_after=self._hedge_after(endpoint, job),
+            hooks=self.hooks,
+            active=self.active,
         )
 
 

@@ -6,15 +6,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from llmkit.auth.base import Auth, CallableAuth, HeaderAuth, NoAuth
 from llmkit.errors import ConfigurationError
+from llmkit.events import Hook, as_hooks
 from llmkit.models.request import check_headers, check_parameter, check_seconds
 from llmkit.providers import Provider
 from llmkit.resilience.breaker import CircuitBreakerConfig
+from llmkit.resilience.hedge import Hedge
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.retry import RetryConfig
+from llmkit.strategies import check_strategy
+from llmkit.targets import Target, as_targets
 from llmkit.transport.settings import TransportSettings
 
 __all__ = ["AuthArgument", "Settings"]
@@ -51,11 +55,15 @@ def _whole(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ConfigurationError(msg)
 
 
+def _targets(given: object) -> tuple[Target, ...]:
+    return as_targets("fallbacks", given)
+
+
 @frozen(kw_only=True, eq=False)
 class Settings:
     """The arguments of ``Client`` and ``AsyncClient``; API reference, section "Sync"."""
 
-    model: str | None = field(default=None, validator=_is_a(str))
+    model: str | None = None
     provider: str | Provider | None = field(default=None, validator=_is_a(str, Provider))
     api_key: str | None = field(default=None, repr=False, validator=_is_a(str))
     api_keys: Sequence[str] | APIKeyPool | None = field(default=None, repr=False, validator=_keys)
@@ -65,6 +73,11 @@ class Settings:
     deadline: float | None = field(default=600.0, validator=_seconds)
     retry: RetryConfig | None = field(factory=RetryConfig, validator=_is_a(RetryConfig))
     circuit_breaker: CircuitBreakerConfig | None = field(factory=CircuitBreakerConfig, validator=_is_a(CircuitBreakerConfig))
+    fallbacks: tuple[Target, ...] = field(default=(), converter=_targets)
+    strategy: str = field(default="fallback", converter=check_strategy)
+    hedge: Hedge | None = field(default=None, validator=_is_a(Hedge))
+    hooks: tuple[Hook, ...] = field(default=(), converter=as_hooks)
+    weight: float = 1.0  # of the first model, under strategy="weighted"
     transport: Any = None
     default_headers: Mapping[str, str] | None = field(default=None, repr=False)
     options: Mapping[str, Any] | None = field(default=None, repr=False)  # may hold a token
@@ -89,6 +102,32 @@ class Settings:
             if value is not None and name != "system":
                 check_parameter(name, value)
         self.make_auth()
+
+    @classmethod
+    def of(cls, *, model: object = None, fallbacks: object = (), **arguments: Any) -> Settings:
+        """
+        Return the settings of a client made with these arguments: of a list of models the first serves, the rest are fallbacks.
+
+        Raises:
+            ConfigurationError: If something given is wrong.
+        """
+        if model is None or isinstance(model, str):
+            return cls(model=model, fallbacks=fallbacks, **arguments)
+        first, *others = as_targets("model", model) or (None,)
+        if first is None:
+            msg = "model is an empty list; name at least one model."
+            raise ConfigurationError(msg)
+        return cls(
+            model=first.model,
+            fallbacks=(*others, *as_targets("fallbacks", fallbacks)),
+            weight=first.weight,
+            **{**arguments, **first.own},
+        )
+
+    def at(self, target: Target) -> Settings:
+        """Return the same for the place that *target* names: nothing of this one's own provider goes there."""
+        nothing = dict.fromkeys(("provider", "api_key", "api_keys", "auth", "base_url", "options"))
+        return evolve(self, model=target.model, **{**nothing, **target.own})
 
     def make_auth(self) -> Auth | None:
         """Return the way to send the credential that the user asked for; None where the provider's own will do."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,16 +14,21 @@ from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
 from llmkit.routing import Router
 from llmkit.settings import Settings
+from llmkit_async.hedging import raced
 
 if TYPE_CHECKING:
     from llmkit.call import Call
+    from llmkit.events import Hook
     from llmkit.exchange import Exchange
     from llmkit.models.content import Messages
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
     from llmkit.providers import Provider
+    from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
+    from llmkit.strategies import Strategy
+    from llmkit.targets import Target
     from llmkit.transport.base import AsyncTransport
 
 __all__ = ["AsyncClient", "AsyncCompletionStream"]
@@ -43,7 +49,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        model: str | None = None,
+        model: str | Target | Sequence[str | Target] | None = None,
         *,
         provider: str | Provider | None = None,
         api_key: str | None = None,
@@ -54,9 +60,13 @@ class AsyncClient:
         deadline: float | None = 600.0,
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
         circuit_breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
+        fallbacks: Sequence[str | Target] = (),
+        hedge: Hedge | None = None,
         transport: AsyncTransport | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
+        hooks: Sequence[Hook] = (),
+        strategy: Strategy = "fallback",
         drop_params: bool = False,
         verify: bool | str = True,
         cert: str | tuple[str, str] | None = None,
@@ -69,7 +79,7 @@ class AsyncClient:
         **defaults: Any,
     ) -> None:
         self._start(
-            Settings(
+            Settings.of(
                 model=model,
                 provider=provider,
                 api_key=api_key,
@@ -80,9 +90,13 @@ class AsyncClient:
                 deadline=deadline,
                 retry=retry,
                 circuit_breaker=circuit_breaker,
+                fallbacks=fallbacks,
+                hedge=hedge,
                 transport=transport,
                 default_headers=default_headers,
                 options=options,
+                hooks=hooks,
+                strategy=strategy,
                 drop_params=drop_params,
                 verify=verify,
                 cert=cert,
@@ -150,7 +164,7 @@ class AsyncClient:
             DeadlineExceededError: If the deadline passed first.
             StructuredOutputError: If the answer does not fit ``response_format``.
         """
-        return await self._send(self._completion(False, locals()))
+        return await raced(self._send, self._completion(False, locals()))
 
     def stream(
         self,
@@ -225,8 +239,9 @@ class AsyncClient:
 
     @abacked_off
     async def _send(self, call: Call[Answer]) -> Answer:
+        loop = _cancellable(call)
         if call.lacks_token:
-            await asyncio.get_running_loop().run_in_executor(None, call.fetch_token)
+            await loop.run_in_executor(None, call.fetch_token)
         with call.attempt() as exchange:
             exchange.read(await self._transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
@@ -234,16 +249,28 @@ class AsyncClient:
     @abacked_off
     async def _open(self, call: Call[CompletionResponse]) -> Exchange[CompletionResponse]:
         """Send a streaming request and read up to the first content: so far it may be tried again."""
+        loop = _cancellable(call)
         if call.lacks_token:
-            await asyncio.get_running_loop().run_in_executor(None, call.fetch_token)
+            await loop.run_in_executor(None, call.fetch_token)
         with call.attempt() as exchange:
             exchange.open(await self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:
                 exchange.ready.extend(await _more(exchange))
         exchange.check()
+        if exchange.astream is not None:
+            call.cut.arm(partial(loop.call_soon_threadsafe, exchange.astream.abort))
         return exchange
 
     # -- the end
+
+    def cancel_all(self) -> int:
+        """
+        End every call in flight, from whatever thread, and return how many there were.
+
+        Each raises the native ``CancelledError`` (of ``concurrent.futures``, in the twin of ``asyncio``) where it was called; keys,
+        permits and connections are back. What is being connected at that moment ends when it is connected, or its time for that is over.
+        """
+        return self._router.cancel_all()
 
     async def close(self) -> None:
         """Close idle connections; later calls are refused, calls in flight end by themselves. Idempotent."""
@@ -312,7 +339,7 @@ class AsyncCompletionStream:
         return await self._chunks.__anext__()
 
     async def _read(self) -> AsyncGenerator[CompletionChunk, None]:
-        exchange = await self._client._open(self._call)
+        exchange = await raced(self._client._open, self._call)
         with exchange:
             for chunk in exchange.ready:
                 yield chunk
@@ -345,3 +372,12 @@ async def _more(exchange: Exchange[Any]) -> list[CompletionChunk]:
     data = await anext(exchange.pieces, None)
     stream.expire_in(None)
     return exchange.take(data)
+
+
+def _cancellable(call: Call[Any]) -> asyncio.AbstractEventLoop:
+    """Let ``cancel_all`` cancel the running task, and return its loop."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task(loop)
+    if task is not None:
+        call.cut.arm(partial(loop.call_soon_threadsafe, task.cancel))
+    return loop

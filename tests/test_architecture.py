@@ -24,13 +24,13 @@ HOMES = {
 
 # Rooms from the ground up: a room may import those before it, and itself.
 FLOORS = [
-    {"_fork", "kinds", "secrets", "errors"},
+    {"_fork", "cancelling", "kinds", "secrets", "errors"},
     {"schema", "tools", "structured"},
     {"transport"},
-    {"models", "address"},
+    {"models", "address", "events"},
     {"dialects", "resilience", "auth", "catalogue"},
     {"providers"},
-    {"settings", "detection", "exchange", "call", "endpoints", "routing"},
+    {"settings", "detection", "exchange", "failing", "call", "endpoints", "routing", "strategies", "targets", "hedging"},
     {"client"},
     {"testing"},
     {"cli"},

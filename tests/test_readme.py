@@ -31,6 +31,8 @@ def test_a_snippet_runs(code: str, server: FakeServer, monkeypatch: pytest.Monke
     """As it stands, with nothing but a key and an address in the environment."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-readme-0123456789")
     monkeypatch.setenv("OPENAI_BASE_URL", server.url("openai"))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-readme-9876543210")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url("anthropic"))
     server.always(answer)
     names: dict[str, Any] = {"__name__": "__main__"}
 

@@ -32,6 +32,7 @@ class Rule(NamedTuple):
     fallback: bool = True
     breaker: Literal["failure", "neutral", "success"] = "failure"
     billed: bool = False  # whether the provider may charge for it all the same
+    yields: bool = False  # whether a fallback, where there is one, is better than the same target again
 
 
 RULES: Mapping[str, Rule] = {
@@ -62,7 +63,7 @@ RULES: Mapping[str, Rule] = {
     # The provider failed.
     "timeout": Rule("yes", billed=True),
     "conflict": Rule("yes", fallback=False, breaker="neutral"),
-    "overloaded": Rule("yes"),
+    "overloaded": Rule("yes", yields=True),
     "server": Rule("yes"),
     # Nothing was sent, or it is nobody's fault.
     "circuit_open": Rule("no", breaker="neutral"),

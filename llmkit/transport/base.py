@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from attrs import define, field, frozen
 
+from llmkit.cancelling import Cut
 from llmkit.secrets import Headers
 
 __all__ = [
@@ -84,11 +85,16 @@ class TransportError(Exception):
 
 @frozen(kw_only=True)
 class Timeout:
-    """Seconds allowed: to connect, for the longest silence while reading, and in all; None is no bound."""
+    """
+    Seconds allowed: to connect, for the longest silence while reading, and in all; None is no bound.
+
+    A blocking transport arms ``cut`` with what ends the exchange at once, as if its time in all were over; a coroutine is cancelled.
+    """
 
     connect: float | None = 5.0
     read: float | None = 60.0
     total: float | None = None
+    cut: Cut | None = field(default=None, repr=False, eq=False)
 
 
 @define(kw_only=True)

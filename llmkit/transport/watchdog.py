@@ -53,6 +53,13 @@ class Watch:
             _dog.watches.discard(self)
         return self.fired
 
+    def end(self) -> None:
+        """Let its time be over now; of a watch that was stopped, the socket is left alone."""
+        with _dog.lock:
+            if self in _dog.watches:
+                _dog.watches.discard(self)
+                self.fire()
+
     def fire(self) -> None:
         self.fired = True
         self.cut()

@@ -51,7 +51,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "connect_time", "connected", "first_byte", "host", "method", "peer", "read_time", "reused", "start", "stream", "until", "watch",
+        "_cut", "connect_time", "connected", "first_byte", "host", "method", "peer", "read_time", "reused", "start", "stream", "until",
+        "watch",
     )  # fmt: skip
 
     def __init__(self, *, method: str, host: str, timeout: Timeout, stream: bool) -> None:
@@ -67,11 +68,14 @@ class Exchange:
         self.connected: float | None = None
         self.first_byte: float | None = None
         self.watch = NO_WATCH
+        self._cut = timeout.cut
 
     def begin(self, sock: socket.socket, *, reused: bool) -> None:
         """Watch *sock*, over which the request is about to go."""
         self.reused = reused
         self.watch = watch(sock, self.until)
+        if self._cut is not None:
+            self._cut.arm(self.watch.end)
 
     def end(self) -> bool:
         """Watch no longer; return whether the time was over before."""
