@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from llmkit.resilience.breaker import CircuitState as CircuitState
     from llmkit.resilience.deadline import deadline as deadline
     from llmkit.resilience.keys import APIKeyPool as APIKeyPool
+    from llmkit.resilience.rates import RateLimit as RateLimit
+    from llmkit.resilience.rates import TokenBucket as TokenBucket
     from llmkit.resilience.retry import RetryConfig as RetryConfig
     from llmkit.tools import Tool as Tool
     from llmkit.tools import tool as tool
@@ -102,6 +104,7 @@ _HOMES = {
     "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",
     "llmkit.resilience.deadline": "deadline",
     "llmkit.resilience.keys": "APIKeyPool",
+    "llmkit.resilience.rates": "RateLimit TokenBucket",
     "llmkit.resilience.retry": "RetryConfig",
     "llmkit.tools": "Tool tool",
     "llmkit.transport.base": "AsyncTransport HttpRequest HttpResponse Timeout Transport TransportError",
