@@ -23,6 +23,8 @@ from llmkit.models.facts import ModelFacts
 from llmkit.providers import Provider, find_provider, owner_of, split_model
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
+from llmkit.resilience.learned import Pace
+from llmkit.resilience.limits import Limiter
 from llmkit.resilience.quota import RetryQuota
 from llmkit.resilience.traffic import Traffic
 from llmkit.secrets import Headers
@@ -48,6 +50,7 @@ class Endpoint:
     breaker: CircuitBreaker | None
     site_breaker: CircuitBreaker | None  # of all models at the address: of whether it can be reached at all
     traffic: Traffic | None  # where somebody wants to know
+    limiter: Limiter | None  # of all models at the address
     quota: RetryQuota | None
     options: Mapping[str, str]
     default_headers: Mapping[str, str]
@@ -56,6 +59,7 @@ class Endpoint:
     parameters: frozenset[str]  # that its wire can say and its model does not refuse
     context_window: int | None = None  # tokens, where the catalogue knows it
     price: float | None = None  # dollars for a million tokens in and out, where the catalogue knows them
+    _paces: dict[str, Pace] = field(factory=dict, init=False)
     place: Place = field(init=False)
     renewable: RenewableAuth | None = field(init=False)  # the auth, where it fetches its credential
     _headers: Headers = field(init=False)
@@ -68,6 +72,18 @@ class Endpoint:
     @property
     def label(self) -> str:
         return f"{self.provider.name}/{self.model}"
+
+    def pace(self, key: str) -> Pace:
+        """Return how fast the key with that label may be used here, as far as the provider has said."""
+        found = self._paces.get(key)
+        if found is None:
+            found = self._paces.setdefault(key, Pace())
+        return found
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether its limiter limits tokens."""
+        return self.limiter is not None and self.limiter.counts_tokens
 
     @property
     def is_let_through(self) -> bool:
@@ -109,6 +125,7 @@ class Endpoints:
     def __init__(self, settings: Settings, hooks: Hooks | None = None) -> None:
         self.settings = settings
         self._hooks = hooks or Hooks()
+        self._limiters: dict[str, Limiter] = {}
         self._site_breakers: dict[str, CircuitBreaker] = {}
         self._lock = threading.Lock()
         self._made: dict[str, Endpoint] = {}
@@ -175,6 +192,7 @@ class Endpoints:
             pool=pool,
             breaker=self._breaker(f"{provider.name}/{name} at {origin}"),
             site_breaker=self._site_breaker(f"{provider.name} at {origin}"),
+            limiter=self._limiter(f"{provider.name} at {origin}"),
             traffic=Traffic() if settings.hedge is not None or settings.strategy != "fallback" else None,
             quota=RetryQuota() if settings.retry is not None else None,
             options=options,
@@ -195,6 +213,14 @@ class Endpoints:
                 return None
             self._site_breakers[name] = made
         return self._site_breakers[name]
+
+    def _limiter(self, name: str) -> Limiter | None:
+        limit = self.settings.rate_limit
+        if limit is None:
+            return None
+        if name not in self._limiters:
+            self._limiters[name] = limit.make()
+        return self._limiters[name]
 
     def _tell(self, breaker: CircuitBreaker, old: CircuitState, new: CircuitState) -> None:
         self._hooks.tell(Event(name="breaker", endpoint=breaker.name, facts={"old": old.value, "new": new.value}))

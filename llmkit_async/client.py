@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from llmkit.providers import Provider
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
+    from llmkit.resilience.rates import RateLimit, TokenBucket
     from llmkit.strategies import Strategy
     from llmkit.targets import Target
     from llmkit.transport.base import AsyncTransport
@@ -60,6 +61,7 @@ class AsyncClient:
         deadline: float | None = 600.0,
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
         circuit_breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
+        rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
         fallbacks: Sequence[str | Target] = (),
         hedge: Hedge | None = None,
         transport: AsyncTransport | None = None,
@@ -90,6 +92,7 @@ class AsyncClient:
                 deadline=deadline,
                 retry=retry,
                 circuit_breaker=circuit_breaker,
+                rate_limit=rate_limit,
                 fallbacks=fallbacks,
                 hedge=hedge,
                 transport=transport,

@@ -53,7 +53,7 @@ def test_the_fastest_is_asked_once_all_are_known(connect: Connect, server: FakeS
 
 def test_the_least_busy_is_asked(connect: Connect, server: FakeServer) -> None:
     """A stream that is still open counts."""
-    server.enqueue(Reply(chunks=["one ", "two "], between=10))
+    server.enqueue(Reply(chunks=["word "] * 100, between=0.05))
     client = connect(MODELS[:2], strategy="least_busy")
     stream = client.stream("Say hi")
     next(stream)
