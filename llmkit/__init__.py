@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from llmkit.catalogue.estimates import estimate_cost as estimate_cost
+    from llmkit.catalogue.registry import ModelRegistry as ModelRegistry
     from llmkit.client import Client as Client
     from llmkit.client import CompletionStream as CompletionStream
     from llmkit.errors import AllProvidersFailedError as AllProvidersFailedError
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from llmkit.errors import ToolLoopLimitError as ToolLoopLimitError
     from llmkit.errors import UnsupportedParameterError as UnsupportedParameterError
     from llmkit.events import Event as Event
+    from llmkit.metering import UsageEstimator as UsageEstimator
+    from llmkit.metering import track as track
     from llmkit.models.content import Audio as Audio
     from llmkit.models.content import Document as Document
     from llmkit.models.content import Image as Image
@@ -59,8 +63,11 @@ if TYPE_CHECKING:
     from llmkit.models.content import user as user
     from llmkit.models.info import Explanation as Explanation
     from llmkit.models.info import HealthReport as HealthReport
+    from llmkit.models.info import LLMCapabilities as LLMCapabilities
     from llmkit.models.info import ModelInfo as ModelInfo
     from llmkit.models.ledger import Attempt as Attempt
+    from llmkit.models.price import Price as Price
+    from llmkit.models.price import price_of as price_of
     from llmkit.models.request import CompletionRequest as CompletionRequest
     from llmkit.models.response import CompletionChunk as CompletionChunk
     from llmkit.models.response import CompletionResponse as CompletionResponse
@@ -90,6 +97,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "llmkit.client": "Client CompletionStream",
+    "llmkit.catalogue.estimates": "estimate_cost",
+    "llmkit.catalogue.registry": "ModelRegistry",
     "llmkit.errors": (
         "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "
         "ContextWindowExceededError DeadlineExceededError ErrorCategory InternalError InvalidRequestError LLMKitError "
@@ -98,9 +107,11 @@ _HOMES = {
         "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
     ),
     "llmkit.events": "Event",
+    "llmkit.metering": "UsageEstimator track",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
-    "llmkit.models.info": "Explanation HealthReport ModelInfo",
+    "llmkit.models.info": "Explanation HealthReport LLMCapabilities ModelInfo",
     "llmkit.models.ledger": "Attempt",
+    "llmkit.models.price": "Price price_of",
     "llmkit.models.request": "CompletionRequest",
     "llmkit.models.response": "CompletionChunk CompletionResponse FinishReason ToolCallDelta",
     "llmkit.models.usage": "Usage",

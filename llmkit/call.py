@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from llmkit.endpoints import Endpoint
     from llmkit.events import EventName
     from llmkit.exchange import Failure
+    from llmkit.metering import Tracker
     from llmkit.models.fault import Fault
     from llmkit.resilience.tickets import Ticket
     from llmkit.transport.base import HttpRequest, HttpResponse
@@ -63,6 +64,7 @@ class Job(Generic[Answer]):
     encode: Callable[[Place], HttpRequest]
     decode: Callable[[HttpResponse], Answer]
     finish: Callable[[Answer, Call[Any]], Answer]  # puts the call's own facts on an answer
+    charge: Callable[[Any, Call[Any]], None] | None = None  # counts what an answer, or a part of one, used and cost
     request: CompletionRequest | None = None
 
 
@@ -111,6 +113,7 @@ class Call(Generic[Answer]):
     hedge_after: float | None = None  # seconds
     hooks: Hooks = field(factory=Hooks)
     active: set[Call[Any]] = field(factory=set)
+    trackers: tuple[Tracker, ...] = ()  # that count what it uses
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     number: int = field(init=False)
@@ -302,6 +305,11 @@ class Call(Generic[Answer]):
         self.wait, self.why = 0.0, None
         if self.hooks:
             self.tell("attempt.end", attempt=attempt)
+
+    def charge(self, answer: Any) -> None:
+        """Count what *answer*, or what there is of one, used and cost."""
+        if self.job.charge is not None:
+            self.job.charge(answer, self)
 
     def succeeded(self) -> None:
         """Take note that the call has its answer."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.events import Hook
     from llmkit.exchange import Exchange
+    from llmkit.metering import UsageEstimator
     from llmkit.models.content import Messages
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
     from llmkit.models.request import Reasoning
@@ -227,6 +228,11 @@ class Client:
     def breaker(self, model: str | None = None) -> CircuitBreaker | None:
         """Return the circuit breaker of *model*'s endpoint, or of the client's own; None where breakers are off."""
         return self._router.endpoint(model).breaker
+
+    @property
+    def usage(self) -> UsageEstimator:
+        """What this client has used up to now: tokens, and what they cost, in all and by model."""
+        return self._router.tracker.snapshot()
 
     # -- sending
 

@@ -15,12 +15,12 @@ from llmkit import __version__
 from llmkit._fork import renewed_in_child
 from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth, RenewableAuth
-from llmkit.catalogue.facts import facts_of
+from llmkit.catalogue.registry import facts_at, maker_of
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
 from llmkit.events import Event, Hooks
 from llmkit.models.facts import ModelFacts
-from llmkit.providers import Provider, find_provider, owner_of, split_model
+from llmkit.providers import Provider, find_provider, split_model
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.learned import Pace
@@ -180,7 +180,7 @@ class Endpoints:
         if not isinstance(auth, NoAuth) and not settings.allow_insecure and base_url.startswith("http:") and not is_loopback(base_url):
             msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
             raise ConfigurationError(msg)
-        facts = facts_of(name)
+        facts = facts_at(provider, name)
         origin = origin_of(base_url)
         return Endpoint(
             provider=provider,
@@ -252,7 +252,7 @@ class Endpoints:
         if model is not None and (settings.provider or settings.model):
             own = self._resolve(None)[0]
             return own, asked, [f"{asked!r} names no provider, so it is the client's own, {own.name}."]
-        owner = owner_of(asked)
+        owner = maker_of(asked)
         if owner is not None:
             return find_provider(owner), asked, [f"{asked!r} is a model of {owner}."]
         if settings.base_url is not None:

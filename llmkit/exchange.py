@@ -267,6 +267,7 @@ class Exchange(Generic[Answer]):
             return self._fail(self._failure_of_transport(error))
         # Not the endpoint's doing: a cancel, an interrupt, a stream left early, a bug, an answer that is not what was asked for. A
         # stream that brought content before it was left has shown that the endpoint works.
+        self._charge(self._partial())
         self._settle("success" if self.begun else "neutral", error="cancelled")
         self.call.ended(error)
         return False
@@ -309,9 +310,17 @@ class Exchange(Generic[Answer]):
     def _succeed(self, answer: Answer) -> None:
         self._answer = answer
         self._settle("success")
+        # Now, and not when it is asked for: it may be refused as not what was wanted, or the stream left at its last chunk.
+        self.call.charge(answer)
         self.call.succeeded()
 
+    def _charge(self, partial: CompletionResponse | None) -> None:
+        """Count what an attempt used that came to no answer, as far as the server had said it."""
+        if partial is not None and self._answer is None and not self._settled and partial.usage.reported:
+            self.call.charge(partial)
+
     def _fail(self, failure: Failure) -> bool:
+        self._charge(failure.partial)
         self._settle(failure.rule.breaker, failure)
         self._raised = self.call.judge(failure)
         return True

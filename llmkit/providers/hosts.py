@@ -13,6 +13,7 @@ from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
+from llmkit.providers.costs import openrouter_cost
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
 
@@ -121,6 +122,7 @@ HOSTS: Mapping[str, Row] = {
         default_model="openrouter/auto",
         dialect=_openrouter({}),
         choose_dialect=_openrouter,
+        reported_cost=openrouter_cost,
     ),
     "together": lambda name: Provider(
         name=name,
@@ -278,6 +280,7 @@ HOSTS: Mapping[str, Row] = {
         name=name,
         base_url="https://oai.helicone.ai/v1",
         key_env=("OPENAI_API_KEY",),
+        catalogue=("openai",),
         dialect=OpenAIChat(owner=name, max_tokens_field="max_completion_tokens"),
     ),
     "litellm": lambda name: Provider(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
 from attrs import field, frozen
@@ -12,6 +13,7 @@ from llmkit.address import check_base_url, normalised
 from llmkit.auth.base import Auth, HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.errors import ConfigurationError
+from llmkit.models.usage import Usage
 
 __all__ = ["Access", "Option", "Provider", "Row", "urls"]
 
@@ -81,6 +83,10 @@ class Provider:
         model_prefixes: How its own models' names begin, in lower case, for a bare ``"gpt-4o"``.
         choose_dialect: Gives the wire that the options ask for, where there are several.
         choose_access: Gives the way to send the credential, where there are several.
+        catalogue: Whose models and prices are its own, of the names under which the catalogue has data; the first that has a model
+            counts. Its own name unless said.
+        reported_cost: Reads from an answer's JSON what the server says that it cost, in US dollars; None where it does not say.
+        charges: Reads from an answer's JSON the tokens that are charged for, where these are not those that were used.
     """
 
     name: str
@@ -101,6 +107,13 @@ class Provider:
     model_prefixes: tuple[str, ...] = ()
     choose_dialect: Callable[[Mapping[str, str]], Dialect] | None = None
     choose_access: Access | None = None
+    catalogue: tuple[str, ...] = field()
+    reported_cost: Callable[[Mapping[str, Any]], Decimal | None] | None = None
+    charges: Callable[[Mapping[str, Any]], Usage | None] | None = None
+
+    @catalogue.default
+    def _own_catalogue(self) -> tuple[str, ...]:
+        return (self.name,)
 
     @default_path.default
     def _path_of_base_url(self) -> str:
