@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from decimal import Decimal
 
 from attrs import define, evolve, field
 
@@ -15,7 +16,7 @@ from llmkit import __version__
 from llmkit._fork import renewed_in_child
 from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth, RenewableAuth
-from llmkit.catalogue.registry import facts_at, maker_of
+from llmkit.catalogue.registry import ModelRegistry, facts_at, maker_of
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
 from llmkit.events import Event, Hooks
@@ -57,8 +58,6 @@ class Endpoint:
     reasons: tuple[str, ...]
     facts: ModelFacts
     parameters: frozenset[str]  # that its wire can say and its model does not refuse
-    context_window: int | None = None  # tokens, where the catalogue knows it
-    price: float | None = None  # dollars for a million tokens in and out, where the catalogue knows them
     _paces: dict[str, Pace] = field(factory=dict, init=False)
     place: Place = field(init=False)
     renewable: RenewableAuth | None = field(init=False)  # the auth, where it fetches its credential
@@ -89,6 +88,17 @@ class Endpoint:
     def is_let_through(self) -> bool:
         """Whether its breakers let the next call through."""
         return all(breaker is None or breaker.allows() for breaker in (self.breaker, self.site_breaker))
+
+    @property
+    def context_window(self) -> int | None:
+        """How many tokens fit its model, where that is known."""
+        return ModelRegistry.get_capabilities(self.provider, self.model).context_window
+
+    @property
+    def price(self) -> Decimal | None:
+        """The dollars for a million tokens in and as many out, where that is known."""
+        price = ModelRegistry.get_price(self.provider, self.model)
+        return None if price is None or price.input is None else price.input + (price.output or Decimal(0))
 
     @property
     def in_flight(self) -> int:

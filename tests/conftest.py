@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from llmkit.providers import registry
+from llmkit.providers.table import TABLE
 from llmkit.testing import FakeServer
 
 
@@ -17,6 +19,14 @@ def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         upper = name.upper()
         if upper.endswith(("_API_KEY", "_TOKEN", "_BASE_URL", "_API_URL", "_PROXY")) or upper.startswith(("LLMKIT_", "OPENAI_", "OLLAMA_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> registry.Registry:
+    """A registry of the test's own, so that what it registers is forgotten."""
+    fresh = registry.Registry(TABLE)
+    monkeypatch.setattr(registry, "ROWS", fresh)
+    return fresh
 
 
 @pytest.fixture

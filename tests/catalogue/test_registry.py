@@ -119,6 +119,7 @@ def test_what_the_user_knows_counts() -> None:
     assert Price(input="0.10", output="0.40") == ModelRegistry.get_price("openai-responses", "gpt-4o-mini")
 
 
+@pytest.mark.usefixtures("own_registry")
 def test_a_model_of_ones_own_gets_a_price() -> None:
     """And calls to it a cost."""
     register_provider("acme-priced", base_url="http://127.0.0.1:9/v1", replace=True)

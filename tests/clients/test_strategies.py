@@ -65,6 +65,15 @@ def test_the_least_busy_is_asked(connect: Connect, server: FakeServer) -> None:
     assert {"model-a": 1, "model-b": 4} == asked(server)
 
 
+def test_the_cheapest_is_asked(connect: Connect, server: FakeServer) -> None:
+    """By the catalogue's prices."""
+    client = connect(["openai/gpt-4o", "openai/gpt-4o-mini", "openai/nobody-knows"], strategy="cheapest")
+
+    client.complete("Say hi")
+
+    assert {"gpt-4o-mini": 1} == asked(server)
+
+
 @pytest.mark.parametrize("strategy", ["round_robin", "weighted", "least_busy", "fastest", "cheapest"])
 def test_whoever_fails_is_replaced(connect: Connect, server: FakeServer, strategy: str) -> None:
     """And is left alone while its breaker is open."""
