@@ -75,6 +75,8 @@ if TYPE_CHECKING:
     from llmkit.resilience.deadline import deadline as deadline
     from llmkit.resilience.hedge import Hedge as Hedge
     from llmkit.resilience.keys import APIKeyPool as APIKeyPool
+    from llmkit.resilience.rates import RateLimit as RateLimit
+    from llmkit.resilience.rates import TokenBucket as TokenBucket
     from llmkit.resilience.retry import RetryConfig as RetryConfig
     from llmkit.targets import Target as Target
     from llmkit.tools import Tool as Tool
@@ -107,6 +109,7 @@ _HOMES = {
     "llmkit.resilience.deadline": "deadline",
     "llmkit.resilience.hedge": "Hedge",
     "llmkit.resilience.keys": "APIKeyPool",
+    "llmkit.resilience.rates": "RateLimit TokenBucket",
     "llmkit.resilience.retry": "RetryConfig",
     "llmkit.targets": "Target",
     "llmkit.tools": "Tool tool",
