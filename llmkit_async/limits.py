@@ -48,9 +48,16 @@ async def granted(ticket: Ticket, timeout: float | None = None) -> bool:
         timer = None if pause == math.inf else loop.call_later(pause, _finish, waiter)
         try:
             await waiter
+        except BaseException:
+            ticket.on_grant(_nobody)
+            raise
         finally:
             if timer is not None:
                 timer.cancel()
+
+
+def _nobody() -> None:
+    """The waiter has left: there is nobody to wake, and its loop may be closed."""
 
 
 def _finish(waiter: asyncio.Future[None]) -> None:

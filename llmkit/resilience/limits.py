@@ -9,6 +9,7 @@ Rule 4: a ticket given back before anything was sent returns all it took. After 
 Rule 5: the lock guards the bookkeeping only. Nobody waits with it, and waiters are woken outside of it.
 Rule 6: there is no timer. Everyone in the line knows when to look next; who looks grants what can be granted from the head on, be it
         others'. A waiter is woken when it is granted, or when it is at the head and its time has come nearer: nobody else is.
+Rule 7: giving back never blocks. It may be the garbage collector that does it, in the midst of anything, and so with the lock held.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import logging
 import math
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit._fork import renewed_in_child
 from llmkit.errors import RateLimitTimeoutError
+from llmkit.resilience.tickets import GRANTED, OVER, WAITING, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,100 +35,10 @@ __all__ = ["Limiter", "Ticket"]
 
 logger = logging.getLogger("llmkit.limits")
 
-LONGEST_NAP = 3600.0  # seconds: a lock of the platform cannot wait for any number of them
 NEARER = 1e-4  # seconds by which its time must have come nearer for a waiter to be woken
 
-_WAITING, _GRANTED, _SENT, _OVER = range(4)
-
-Woken = Sequence[tuple["Ticket", "Callable[[], object]"]]  # whose waiters are to be called, and how
-
-
-class Ticket:
-    """
-    A place in the line of a limiter, and leave to send once it is granted.
-
-    Wait for it with ``wait``; on an event loop with ``on_grant`` first, and then ``delay``, again and again until it is granted.
-    Give it back in a ``finally``: with ``cancel``, or ``settle`` once something was sent. Both may be called more than once.
-    """
-
-    __slots__ = ("_limiter", "_look_at", "_marks", "_process", "_requests", "_state", "_tokens", "_wake")
-
-    _look_at: float  # while it waits: the moment at which its waiter looks by itself
-    _marks: list[float]  # while it waits: what had entered each bucket's line by then, its own included
-
-    def __init__(self, limiter: Limiter, requests: float, tokens: float) -> None:
-        self._limiter = limiter
-        self._requests = requests
-        self._tokens = tokens
-        self._state = _WAITING
-        self._process = limiter._process
-        self._wake: Callable[[], object] | None = None
-
-    @property
-    def granted(self) -> bool:
-        """Whether it may be used: granted, and not given back yet."""
-        return self._state == _GRANTED or self._state == _SENT
-
-    def delay(self) -> float | None:
-        """
-        Return the seconds until to ask again: 0.0 when there is nothing to wait for, as it is granted or given back.
-
-        None says that no time is known, since too much is under way: wait to be woken.
-        """
-        return 0.0 if self._state != _WAITING else self._limiter._look(self, None)
-
-    def on_grant(self, callback: Callable[[], object]) -> None:
-        """
-        Have *callback* called once: when the ticket is granted, or ``delay`` has become shorter; at once if it waits no more.
-
-        It comes in whatever thread brought it about, and must neither block nor take a ticket. If it raises, its waiter is taken to
-        be gone, and the ticket is cancelled. A later one replaces it.
-        """
-        if self._state == _WAITING and self._limiter._listen(self, callback):
-            return
-        callback()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until it is granted, for *timeout* seconds at most, and return whether it is. It stays in the line if not."""
-        if self._state != _WAITING:
-            return self.granted
-        limiter = self._limiter
-        until = math.inf if timeout is None else limiter._clock() + timeout
-        while True:
-            alarm = threading.Lock()
-            alarm.acquire()
-            delay = limiter._look(self, alarm.release)
-            if self._state != _WAITING:
-                return self.granted
-            left = until - limiter._clock()
-            if left <= 0:
-                return False
-            alarm.acquire(timeout=min(LONGEST_NAP, left, LONGEST_NAP if delay is None else delay))
-
-    def too_late(self) -> RateLimitTimeoutError:
-        """Return the error for one who has waited for as long as he could."""
-        delay = self.delay()
-        when = "and nobody knows when there will be" if delay is None else f"and none for {delay:.3g} s more"
-        return RateLimitTimeoutError(f"The limit set on this client left no room in time, {when}.", retry_after=delay)
-
-    def sent(self) -> None:
-        """Something has gone out: from now on its request is spent."""
-        with self._limiter._lock:
-            if self._state == _GRANTED:
-                self._state = _SENT
-
-    def cancel(self) -> None:
-        """Give it back: out of the line; or all it took, if nothing was sent; else as ``settle``."""
-        if self._state != _OVER:
-            self._limiter._end(self, refunded=True, used=None)
-
-    def settle(self, tokens_used: float | None = None) -> None:
-        """Give it back after use. None says that nobody knows how many tokens were used: then what was foreseen counts."""
-        if self._state != _OVER:
-            self._limiter._end(self, refunded=False, used=tokens_used)
-
-    def __repr__(self) -> str:
-        return f"Ticket({('waiting', 'granted', 'sent', 'over')[self._state]})"
+Return = tuple[Ticket, bool, "float | None"]  # whether all it took is refunded, and how many tokens were used
+Woken = Sequence[tuple[Ticket, "Callable[[], object]"]]  # whose waiters are to be called, and how
 
 
 class Limiter:
@@ -151,6 +63,7 @@ class Limiter:
         self._free = self._concurrency
         self._clock = clock
         self._line: OrderedDict[Ticket, None] = OrderedDict()
+        self._returned: deque[Return] = deque()  # given back, but not yet taken back
         self._process = 0  # counts forks: a ticket of the parent is none in the child
         self._lock = threading.Lock()
         renewed_in_child(self)
@@ -182,8 +95,8 @@ class Limiter:
                 self._take(ticket)
             else:
                 refusal = self._line_up(ticket, deadline_in, now)
-        for each, wake in woken:
-            _tell(each, wake)
+        if woken or self._returned:
+            self._tell(woken)
         if refusal is not None:
             raise refusal
         return ticket
@@ -201,6 +114,7 @@ class Limiter:
             now = self._clock()
             bucket.refill(now)
             bucket.drain(now, max(0.0, until_in))
+        self._take_back()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what it knows, as plain values; None for a dimension without a limit."""
@@ -208,20 +122,23 @@ class Limiter:
             now = self._clock()
             for bucket in self._buckets:
                 bucket.refill(now)
-            return {
+            state = {
                 "requests": None if self._requests is None else self._requests.level,
                 "tokens": None if self._tokens is None else self._tokens.level,
                 "concurrency": None if self._concurrency == math.inf else int(self._free),
                 "waiting": len(self._line),
             }
+        self._take_back()
+        return state
 
     def renew(self) -> None:
         """Take a new lock, an empty line and all places: in a forked child those who wait and send are not there."""
         self._lock = threading.Lock()
         self._process += 1
         for ticket in self._line:
-            ticket._state = _OVER
+            ticket._state = OVER
         self._line = OrderedDict()
+        self._returned = deque()
         self._free = self._concurrency
         for bucket in self._buckets:
             bucket.entered = bucket.gone = 0.0
@@ -242,36 +159,53 @@ class Limiter:
             ticket._look_at = -math.inf  # it is looking
             woken = self._advance(now)
             delay: float | None = 0.0
-            if ticket._state == _WAITING:
+            if ticket._state == WAITING:
                 delay = self._delay_of(ticket, now)
                 ticket._look_at = math.inf if delay is None else now + delay
-        for each, its_wake in woken:
-            _tell(each, its_wake)
+        self._tell(woken)
         return delay
 
     def _listen(self, ticket: Ticket, callback: Callable[[], object]) -> bool:
         """Keep *callback* to wake the waiter of *ticket*, and return True; False if it waits no more."""
         with self._lock:
-            if ticket._state != _WAITING:
-                return False
-            ticket._wake = callback
-            return True
+            waits = ticket._state == WAITING
+            if waits:
+                ticket._wake = callback
+        self._take_back()
+        return waits
 
-    def _end(self, ticket: Ticket, *, refunded: bool, used: float | None) -> None:
-        woken: Woken = ()
-        with self._lock:
-            state, ticket._state = ticket._state, _OVER
-            # Asked again under the lock, since two threads may give back the same ticket.
-            if state == _OVER or ticket._process != self._process:
-                return
-            if state == _WAITING:
-                self._leave(ticket)
-            else:
-                self._give_back(ticket, refunded and state == _GRANTED, used)
-            if self._line:
-                woken = self._advance(self._clock())
-        for each, wake in woken:
-            _tell(each, wake)
+    def _tell(self, woken: Woken) -> None:
+        """Wake the waiters, and take back what was given back meanwhile. Without the lock."""
+        self._call(woken)
+        self._take_back()
+
+    def _call(self, woken: Woken) -> None:
+        for ticket, wake in woken:
+            try:
+                wake()
+            except Exception:
+                logger.warning("a waiter for the rate limit is gone, with its event loop perhaps: the next has its place", exc_info=True)
+                if not ticket._returned:
+                    ticket._returned = True
+                    self._returned.append((ticket, True, None))
+
+    def _take_back(self) -> None:
+        """
+        Work off what was given back, unless another is at work.
+
+        Whoever has held the lock comes here after it, so that nothing is left lying.
+        """
+        while self._returned and self._lock.acquire(blocking=False):
+            woken: list[tuple[Ticket, Callable[[], object]]] = []
+            try:
+                while self._returned:
+                    ticket, refunded, used = self._returned.popleft()
+                    self._end(ticket, refunded, used, woken)
+                if self._line:
+                    woken.extend(self._advance(self._clock()))
+            finally:
+                self._lock.release()
+            self._call(woken)
 
     # What follows needs the lock.
 
@@ -283,24 +217,34 @@ class Limiter:
         )
 
     def _take(self, ticket: Ticket) -> None:
-        ticket._state = _GRANTED
+        ticket._state = GRANTED
         self._free -= 1
         if self._requests is not None:
             self._requests.level -= ticket._requests
         if self._tokens is not None:
             self._tokens.level -= ticket._tokens
 
-    def _give_back(self, ticket: Ticket, all_of_it: bool, used: float | None) -> None:
+    def _end(self, ticket: Ticket, refunded: bool, used: float | None, woken: list[tuple[Ticket, Callable[[], object]]]) -> None:
+        """Take *ticket* back, and note its waiter among the *woken* if it still waits."""
+        state, ticket._state = ticket._state, OVER
+        # Two threads may have given back the same ticket.
+        if state == OVER or ticket._process != self._process:
+            return
+        if state == WAITING:
+            self._leave(ticket)
+            if ticket._wake is not None:
+                woken.append((ticket, ticket._wake))
+            return
         self._free += 1
-        if not all_of_it and (used is None or self._tokens is None):
+        if not refunded and (used is None or self._tokens is None):
             return
         now = self._clock()
         for bucket in self._buckets:
             bucket.refill(now)
-        if all_of_it and self._requests is not None:
+        if refunded and self._requests is not None:
             self._requests.give(ticket._requests)
         if self._tokens is not None:
-            self._tokens.give(ticket._tokens if all_of_it or used is None else ticket._tokens - used)
+            self._tokens.give(ticket._tokens if refunded or used is None else ticket._tokens - used)
 
     def _line_up(self, ticket: Ticket, deadline_in: float | None, now: float) -> RateLimitTimeoutError | None:
         """Put *ticket* at the end of the line; or return why not."""
@@ -343,7 +287,7 @@ class Limiter:
             wake, head._wake = head._wake, None
             if wake is not None:
                 woken.append((head, wake))
-            if head._state == _WAITING:
+            if head._state == WAITING:
                 break
         return woken
 
@@ -388,12 +332,3 @@ def _too_long(wait: float, deadline_in: float | None) -> RateLimitTimeoutError:
         return RateLimitTimeoutError("The limit set on this client is used up and never fills again.", retryable=False)
     allowed = f", and only {max(0.0, deadline_in or 0.0):.3g} s are allowed" if deadline_in is not None else ""
     return RateLimitTimeoutError(f"The limit set on this client leaves no room for {wait:.3g} s{allowed}.", retry_after=wait)
-
-
-def _tell(ticket: Ticket, wake: Callable[[], object]) -> None:
-    """Wake the waiter of *ticket*. Without the lock."""
-    try:
-        wake()
-    except Exception:
-        logger.warning("a waiter for the rate limit is gone, its event loop perhaps closed; the next one has its place", exc_info=True)
-        ticket.cancel()

@@ -271,7 +271,7 @@ def test_a_waiter_that_leaves_lets_the_rest_move_up(clock: Any) -> None:
     assert (["small"], 1.0, 2.0) == (woken, small.delay(), last.delay())
 
 
-def test_leaving_the_middle_of_the_line_wakes_nobody(clock: Any) -> None:
+def test_leaving_the_middle_of_the_line_wakes_nobody_else(clock: Any) -> None:
     """The head's time is what it was."""
     limiter = make(clock, tokens=(100.0, 10.0))
     limiter.enter(tokens=100)
@@ -283,7 +283,7 @@ def test_leaving_the_middle_of_the_line_wakes_nobody(clock: Any) -> None:
 
     line[1].cancel()
 
-    assert [] == woken
+    assert [1] == woken
     assert 2.0 >= (line[2].delay() or 0.0) > 0.0
 
 
@@ -373,13 +373,47 @@ def test_a_blocked_thread_is_woken_by_another() -> None:
 
 
 def test_a_cancelled_ticket_ends_its_wait() -> None:
-    """Whoever cancels it from outside gets its thread back."""
+    """Also one that is under way, when another thread cancels it."""
     limiter = make(time.monotonic, at_once=1)
     limiter.enter()
     ticket = limiter.enter()
-    ticket.cancel()
+    blocked = threading.Thread(target=ticket.wait)
+    blocked.start()
 
-    assert not ticket.wait()
+    ticket.cancel()
+    blocked.join(5)
+
+    assert (False, False) == (blocked.is_alive(), ticket.wait())
+
+
+def test_a_ticket_can_be_given_back_in_the_midst_of_everything(clock: Any) -> None:
+    """The garbage collector may do so while this very thread holds the lock: it is taken back as soon as the lock is free."""
+    limiter = make(clock, at_once=2)
+    tickets = [limiter.enter() for _ in range(3)]
+    with limiter._lock:
+        tickets[0].settle()
+        tickets[1].cancel()
+        assert (False, False, False) == tuple(ticket.granted for ticket in tickets)
+
+    assert 1 == limiter.snapshot()["waiting"]
+
+    assert (1, 0) == (limiter.snapshot()["concurrency"], limiter.snapshot()["waiting"])
+    assert tickets[2].granted
+
+
+def test_any_number_of_waiters_may_be_gone(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """One after the other is granted, cannot be told, and is passed over."""
+    limiter = make(clock, at_once=1)
+    under_way = limiter.enter()
+    gone = [limiter.enter() for _ in range(2000)]
+    for ticket in gone:
+        ticket.on_grant(lambda: 1 / 0)
+    alive = limiter.enter()
+
+    under_way.settle()
+
+    assert alive.granted
+    assert 2000 == len(caplog.records)
 
 
 def test_a_head_that_times_out_passes_on(clock: Any) -> None:
