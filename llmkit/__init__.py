@@ -79,6 +79,8 @@ if TYPE_CHECKING:
     from llmkit.resilience.breaker import CircuitBreaker as CircuitBreaker
     from llmkit.resilience.breaker import CircuitBreakerConfig as CircuitBreakerConfig
     from llmkit.resilience.breaker import CircuitState as CircuitState
+    from llmkit.resilience.budget import Budget as Budget
+    from llmkit.resilience.budget import budget as budget
     from llmkit.resilience.deadline import deadline as deadline
     from llmkit.resilience.hedge import Hedge as Hedge
     from llmkit.resilience.keys import APIKeyPool as APIKeyPool
@@ -117,6 +119,7 @@ _HOMES = {
     "llmkit.models.usage": "Usage",
     "llmkit.providers": "Provider register_provider",
     "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",
+    "llmkit.resilience.budget": "Budget budget",
     "llmkit.resilience.deadline": "deadline",
     "llmkit.resilience.hedge": "Hedge",
     "llmkit.resilience.keys": "APIKeyPool",

@@ -68,11 +68,6 @@ class Limiter:
         self._lock = threading.Lock()
         renewed_in_child(self)
 
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether it matters how many tokens a request will use."""
-        return self._tokens is not None
-
     def enter(self, tokens: float = 0, deadline_in: float | None = None, *, requests: float = 1) -> Ticket:
         """
         Return a ticket: granted, if nobody waits and there is enough of everything, else in the line.
@@ -253,28 +248,36 @@ class Limiter:
 
     def _line_up(self, ticket: Ticket, deadline_in: float | None, now: float) -> RateLimitTimeoutError | None:
         """Put *ticket* at the end of the line; or return why not."""
-        needs = self._needs(ticket)
+        needs: list[tuple[Bucket, float]] = []
+        if self._requests is not None:
+            needs.append((self._requests, ticket._requests))
+        if self._tokens is not None:
+            needs.append((self._tokens, ticket._tokens))
+        wait = 0.0
         for bucket, need in needs:
             if need > bucket.capacity + bucket.slack:
                 return self._never(bucket, need)
-        # Who comes last gets its own when all before it have theirs.
-        wait = max((bucket.wait_for(bucket.entered - bucket.gone + need, now) for bucket, need in needs), default=0.0)
+            # Who comes last gets its own when all before it have theirs.
+            wait = max(wait, bucket.wait_for(bucket.entered - bucket.gone + need, now))
         if wait == math.inf or (deadline_in is not None and wait > deadline_in):
             return _too_long(wait, deadline_in)
         for bucket, need in needs:
             bucket.entered += need
-        ticket._marks = [bucket.entered for bucket, _ in needs]
+        ticket._needs = [(bucket, need, bucket.entered) for bucket, need in needs]
         ticket._look_at = math.inf
         self._line[ticket] = None
         return None
 
     def _leave(self, ticket: Ticket) -> None:
         """Take *ticket* out of the line, granted or not."""
-        del self._line[ticket]
-        for bucket, need in self._needs(ticket):
-            # From zero when nobody waits, so that errors of rounding do not grow.
-            bucket.gone = bucket.gone + need if self._line else 0.0
-            bucket.entered = bucket.entered if self._line else 0.0
+        line = self._line
+        del line[ticket]
+        for bucket, need, _ in ticket._needs:
+            if line:
+                bucket.gone += need
+            else:
+                # From zero when nobody waits, so that errors of rounding do not grow.
+                bucket.entered = bucket.gone = 0.0
 
     def _advance(self, now: float) -> Woken:
         """Grant from the head of the line on, as far as there is enough; return whose waiters are to be woken."""
@@ -308,20 +311,14 @@ class Limiter:
         if self._free <= 0:
             return None
         head = next(iter(self._line))
-        delay = max((bucket.wait_for(need, now) for bucket, need in self._needs(head)), default=0.0)
+        delay = 0.0
+        for bucket, need, _ in head._needs:
+            delay = max(delay, bucket.wait_for(need, now))
         if ticket is not head:
             # Too little where somebody behind it has left the line; never too much.
-            for (bucket, _), mark in zip(self._needs(ticket), ticket._marks, strict=True):
+            for bucket, _, mark in ticket._needs:
                 delay = max(delay, bucket.wait_for(mark - bucket.gone, now))
         return None if delay == math.inf else delay
-
-    def _needs(self, ticket: Ticket) -> list[tuple[Bucket, float]]:
-        found = []
-        if self._requests is not None:
-            found.append((self._requests, ticket._requests))
-        if self._tokens is not None:
-            found.append((self._tokens, ticket._tokens))
-        return found
 
     def _never(self, bucket: Bucket, need: float) -> RateLimitTimeoutError:
         what = "requests" if bucket is self._requests else "tokens"

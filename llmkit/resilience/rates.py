@@ -102,8 +102,10 @@ class RateLimit:
     """
     What one client may send: requests and tokens a minute, and requests under way at once. None is no limit.
 
-    A minute's worth can be had at once; what was taken comes back evenly over a minute. Tokens are reserved by an estimate
-    before a request is sent, and corrected when the answer tells what was used.
+    As with the providers' own buckets a minute's worth can be had at once, and what was taken comes back evenly over a minute. With
+    ``burst`` only so many requests can be had at once and the others are spread, so that no minute, wherever it begins, sees more
+    than ``requests_per_minute``: for providers that count so. Tokens are reserved by an estimate before a request is sent, and
+    corrected when the answer tells what was used.
 
     Raises:
         ConfigurationError: If a value is out of range; it names the field.
@@ -112,6 +114,7 @@ class RateLimit:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     max_concurrency: int | None = None
+    burst: int | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.requests_per_minute is not None:
@@ -120,19 +123,29 @@ class RateLimit:
             number("tokens_per_minute", self.tokens_per_minute, least=1.0)
         if self.max_concurrency is not None:
             whole("max_concurrency", self.max_concurrency, least=1)
+        if self.burst is not None:
+            whole("burst", self.burst, least=1)
+            if self.requests_per_minute is None or self.burst >= self.requests_per_minute:
+                msg = f"burst must be less than requests_per_minute, got {self.burst!r} of {self.requests_per_minute!r}."
+                raise ConfigurationError(msg)
 
     def make(self, clock: Callable[[], float] = time.monotonic) -> Limiter:
         """Return a new limiter that keeps to it."""
         return Limiter(
-            requests=_bucket(self.requests_per_minute),
-            tokens=_bucket(self.tokens_per_minute),
+            requests=_bucket(self.requests_per_minute, self.burst),
+            tokens=_bucket(self.tokens_per_minute, None),
             concurrency=self.max_concurrency,
             clock=clock,
         )
 
 
-def _bucket(per_minute: float | None) -> Bucket | None:
-    return None if per_minute is None else Bucket(float(per_minute), per_minute / MINUTE)
+def _bucket(per_minute: float | None, burst: int | None) -> Bucket | None:
+    if per_minute is None:
+        return None
+    if burst is None:
+        return Bucket(float(per_minute), per_minute / MINUTE)
+    # What the bucket holds at a minute's beginning and what fills it until the minute's end are the minute's worth together.
+    return Bucket(float(burst), (per_minute - burst) / MINUTE)
 
 
 def rate_limit_of(value: object) -> RateLimit | TokenBucket | None:

@@ -11,6 +11,7 @@ from llmkit.errors import RateLimitTimeoutError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmkit.resilience.buckets import Bucket
     from llmkit.resilience.limits import Limiter
 
 __all__ = ["GRANTED", "OVER", "WAITING", "Ticket"]
@@ -28,10 +29,10 @@ class Ticket:
     Give it back in a ``finally``: with ``cancel``, or ``settle`` once something was sent. Both may be called more than once.
     """
 
-    __slots__ = ("_limiter", "_look_at", "_marks", "_process", "_requests", "_returned", "_sent", "_state", "_tokens", "_wake")
+    __slots__ = ("_limiter", "_look_at", "_needs", "_process", "_requests", "_returned", "_sent", "_state", "_tokens", "_wake")
 
     _look_at: float  # while it waits: the moment at which its waiter looks by itself
-    _marks: list[float]  # while it waits: what had entered each bucket's line by then, its own included
+    _needs: list[tuple[Bucket, float, float]]  # while it waits: of what, how much, and all that had entered its line by then
 
     def __init__(self, limiter: Limiter, requests: float, tokens: float) -> None:
         self._limiter = limiter

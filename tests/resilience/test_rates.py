@@ -178,6 +178,29 @@ def test_a_limit_has_the_dimensions_that_were_set(clock: Any) -> None:
     assert [(60.0, None, None, 0), (None, 1000.0, None, 0), (None, None, 4, 0), (None, None, None, 0)] == made
 
 
+def test_with_a_burst_no_minute_sees_more_than_its_worth(clock: Any) -> None:
+    """Wherever it begins, and nearly all of it is used."""
+    limiter = RateLimit(requests_per_minute=600, burst=12).make(clock)
+    granted: list[float] = []
+
+    while clock.now < 1300.0:
+        ticket = limiter.enter()
+        clock.advance(ticket.delay() or 0.0)
+        assert ticket.wait(0.0)
+        granted.append(clock.now)
+
+    worst = max(sum(begin <= moment < begin + 60.0 for moment in granted[place : place + 700]) for place, begin in enumerate(granted))
+    assert 595 <= worst <= 600
+    assert len(granted) >= 0.97 * 10 * 300
+
+
+@pytest.mark.parametrize("fields", [{"burst": 5}, {"burst": 60, "requests_per_minute": 60}, {"burst": 0, "requests_per_minute": 60}])
+def test_a_burst_is_a_part_of_a_minute(fields: dict[str, int]) -> None:
+    """Of one that has a limit."""
+    with pytest.raises(ConfigurationError, match=r"^burst must be"):
+        RateLimit(**fields)
+
+
 def test_each_client_has_a_limiter_of_its_own() -> None:
     """A limit is a value; a bucket is a thing."""
     limit = RateLimit(requests_per_minute=60)
