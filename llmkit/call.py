@@ -25,6 +25,7 @@ from llmkit.failing import all_failed, error_of, too_late
 from llmkit.models.ledger import Attempt
 from llmkit.models.request import CompletionRequest
 from llmkit.resilience.backing import Again
+from llmkit.resilience.budget import Budget, Reservation, reserve
 from llmkit.resilience.deadline import Deadline
 from llmkit.resilience.hedge import HedgePolicy
 from llmkit.resilience.retry import RetryConfig
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from llmkit.exchange import Failure
     from llmkit.metering import Tracker
     from llmkit.models.fault import Fault
+    from llmkit.models.usage import Usage
     from llmkit.resilience.tickets import Ticket
     from llmkit.transport.base import HttpRequest, HttpResponse
 
@@ -65,6 +67,7 @@ class Job(Generic[Answer]):
     decode: Callable[[HttpResponse], Answer]
     finish: Callable[[Answer, Call[Any]], Answer]  # puts the call's own facts on an answer
     charge: Callable[[Any, Call[Any]], None] | None = None  # counts what an answer, or a part of one, used and cost
+    foresee: Callable[[Endpoint], Usage] | None = None  # what it will use, about; None where nothing is charged
     request: CompletionRequest | None = None
 
 
@@ -114,6 +117,7 @@ class Call(Generic[Answer]):
     hooks: Hooks = field(factory=Hooks)
     active: set[Call[Any]] = field(factory=set)
     trackers: tuple[Tracker, ...] = ()  # that count what it uses
+    budgets: tuple[Budget, ...] = ()  # that bound what it may cost
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     number: int = field(init=False)
@@ -260,12 +264,25 @@ class Call(Generic[Answer]):
     def foreseen_tokens(self) -> int:
         """About how many tokens an attempt will use: those of the request, and those that the answer may have."""
         if self._foreseen is None:
-            from llmkit.catalogue.tokens import estimate_request
-
-            request = self.job.request
-            asked = None if request is None else request.max_tokens
-            self._foreseen = 0 if request is None else estimate_request(request) + (USUAL_ANSWER if asked is None else asked)
+            self._foreseen = self.job.foresee(self.endpoint).total_tokens if self.job.foresee is not None else 0
         return self._foreseen
+
+    def reserve(self) -> Reservation | None:
+        """
+        Set aside what the next attempt may cost, in every budget there is.
+
+        Raises:
+            BudgetExceededError: If there is not so much left.
+            ConfigurationError: If nobody knows what it may cost.
+        """
+        if not self.budgets or self.job.foresee is None:
+            return None
+        endpoint = self.endpoint
+        try:
+            return reserve(endpoint.cost(self.job.foresee(endpoint)), self.budgets, what=endpoint.label)
+        except LLMKitError as refusal:
+            refusal.endpoint, refusal.attempts, refusal.original_error = endpoint.origin, tuple(self.attempts), self.last
+            raise
 
     def _encoded(self) -> HttpRequest:
         # Written once: each attempt sends the same bytes, so that a provider's idempotency and our cache can rely on it.

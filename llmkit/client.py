@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
     from llmkit.providers import Provider
+    from llmkit.resilience.budget import Amount, Budget
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
     from llmkit.resilience.rates import RateLimit, TokenBucket
@@ -68,6 +69,7 @@ class Client:
         rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
         fallbacks: Sequence[str | Target] = (),
         hedge: Hedge | None = None,
+        budget: Amount | Budget | None = None,
         transport: Transport | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
@@ -99,6 +101,7 @@ class Client:
                 rate_limit=rate_limit,
                 fallbacks=fallbacks,
                 hedge=hedge,
+                budget=budget,
                 transport=transport,
                 default_headers=default_headers,
                 options=options,

@@ -16,11 +16,12 @@ from llmkit import __version__
 from llmkit._fork import renewed_in_child
 from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth, RenewableAuth
-from llmkit.catalogue.registry import ModelRegistry, facts_at, maker_of
+from llmkit.catalogue.registry import ModelRegistry, cost_of, facts_at, maker_of
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
 from llmkit.events import Event, Hooks
 from llmkit.models.facts import ModelFacts
+from llmkit.models.usage import Usage
 from llmkit.providers import Provider, find_provider, split_model
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
@@ -99,6 +100,10 @@ class Endpoint:
         """The dollars for a million tokens in and as many out, where that is known."""
         price = ModelRegistry.get_price(self.provider, self.model)
         return None if price is None or price.input is None else price.input + (price.output or Decimal(0))
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """Return the dollars that *usage* costs here, where that is known; on one's own servers tokens cost nothing."""
+        return cost_of(self.provider, usage, self.model) if self.provider.per_token else Decimal(0)
 
     @property
     def in_flight(self) -> int:

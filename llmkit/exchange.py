@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.dialects.base import StreamDecoder
     from llmkit.resilience.breaker import Permit
+    from llmkit.resilience.budget import Reservation
     from llmkit.resilience.keys import Lease
     from llmkit.resilience.learned import Pace
     from llmkit.resilience.tickets import Ticket
@@ -103,6 +104,7 @@ class Exchange(Generic[Answer]):
     _site_permit: Permit | None = field(default=None, init=False)  # of the breaker that all models at the address share
     _lease: Lease | None = field(default=None, init=False)
     _ticket: Ticket | None = field(default=None, init=False)
+    _reservation: Reservation | None = field(default=None, init=False)  # of the budgets
     _pace: Pace | None = field(default=None, init=False)  # that is told how this ends
     _response: HttpResponse | None = field(default=None, init=False)
     _decoder: StreamDecoder | None = field(default=None, init=False)
@@ -137,6 +139,7 @@ class Exchange(Generic[Answer]):
             self._keep_pace()
             key = self._lease.key if self._lease is not None else None
             credential = endpoint.auth.headers(self.http, key)
+            self._reservation = call.reserve()
         except BaseException:
             self._give_back("neutral")
             raise
@@ -312,6 +315,8 @@ class Exchange(Generic[Answer]):
         self._settle("success")
         # Now, and not when it is asked for: it may be refused as not what was wanted, or the stream left at its last chunk.
         self.call.charge(answer)
+        if self._reservation is not None:
+            self._reservation.settle(getattr(answer, "cost", None))
         self.call.succeeded()
 
     def _charge(self, partial: CompletionResponse | None) -> None:
@@ -333,6 +338,8 @@ class Exchange(Generic[Answer]):
             self._mark_key(failure, self._lease)
         if self._ticket is not None:
             self._return_ticket(self._ticket, failure)
+        if self._reservation is not None and self._answer is None:
+            self._settle_reservation(self._reservation, failure)
         self._give_back(outcome, failure.kind if failure is not None else None)
         if failure is None or not failure.stale:
             self.call.note(self._entry(failure.kind if failure is not None else error, failure))
@@ -354,6 +361,14 @@ class Exchange(Generic[Answer]):
             if outcome == "success":
                 self._lease.good(self.call.endpoint.model)
             self._lease.release()
+
+    def _settle_reservation(self, reservation: Reservation, failure: Failure | None) -> None:
+        """An attempt that came to nothing: what it may be charged for counts, as told or as it was foreseen."""
+        if failure is not None and not failure.begun and (failure.stale or not failure.rule.billed):
+            reservation.release()
+            return
+        partial = self._partial() if failure is None else failure.partial
+        reservation.settle(partial.cost if partial is not None else None)
 
     def _return_ticket(self, ticket: Ticket, failure: Failure | None) -> None:
         if failure is not None and failure.kind in UNSENT:

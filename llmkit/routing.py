@@ -20,6 +20,8 @@ from llmkit.events import Hooks
 from llmkit.metering import Tracker, current_trackers
 from llmkit.models.request import CompletionRequest, check_seconds, make_request
 from llmkit.models.response import CompletionResponse, FinishReason, priced, sealed
+from llmkit.models.usage import Usage
+from llmkit.resilience.budget import current_budgets
 from llmkit.resilience.deadline import Deadline, current_deadline
 from llmkit.resilience.hedge import HedgePolicy
 from llmkit.settings import Settings
@@ -110,6 +112,7 @@ class Router:
             decode=lambda response: dialect.decode(response, request),
             finish=_finish_completion,
             charge=_charge_completion,
+            foresee=lambda endpoint: _foreseen(request, endpoint),
             request=request,
         )
 
@@ -258,10 +261,17 @@ class Router:
             hooks=self.hooks,
             active=self.active,
             trackers=(self.tracker, *current_trackers()),
+            budgets=current_budgets() if settings.budget is None else (settings.budget, *current_budgets()),
         )
 
 
 _SHOWN = frozenset({"content-type", "accept", "user-agent", "anthropic-version", "anthropic-beta"})
+
+
+def _foreseen(request: CompletionRequest, endpoint: Endpoint) -> Usage:
+    from llmkit.catalogue.estimates import estimate_usage
+
+    return estimate_usage(request, endpoint.provider, endpoint.model)
 
 
 def _charge_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
     from llmkit.providers import Provider
+    from llmkit.resilience.budget import Amount, Budget
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
     from llmkit.resilience.rates import RateLimit, TokenBucket
@@ -65,6 +66,7 @@ class AsyncClient:
         rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
         fallbacks: Sequence[str | Target] = (),
         hedge: Hedge | None = None,
+        budget: Amount | Budget | None = None,
         transport: AsyncTransport | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
@@ -96,6 +98,7 @@ class AsyncClient:
                 rate_limit=rate_limit,
                 fallbacks=fallbacks,
                 hedge=hedge,
+                budget=budget,
                 transport=transport,
                 default_headers=default_headers,
                 options=options,

@@ -73,6 +73,7 @@ class Provider:
         base_env: Environment variables that may hold its base URL.
         auth: How the key is sent.
         key_required: Whether it can do nothing without a key.
+        per_token: Whether somebody charges for its tokens; not so on one's own servers, which cost by the hour.
         options: What else it needs.
         headers: Header names and the environment variables they are taken from, where those are set.
         static_headers: Headers that always go along.
@@ -97,6 +98,7 @@ class Provider:
     base_env: tuple[str, ...] = ()
     auth: Auth = HeaderAuth()  # noqa: RUF009 - frozen
     key_required: bool = True
+    per_token: bool = True
     options: Mapping[str, Option] = field(factory=dict)
     headers: Mapping[str, tuple[str, ...]] = field(factory=dict)
     static_headers: Mapping[str, str] = field(factory=dict)

@@ -68,6 +68,11 @@ class Limiter:
         self._lock = threading.Lock()
         renewed_in_child(self)
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters how many tokens a request will use."""
+        return self._tokens is not None
+
     def enter(self, tokens: float = 0, deadline_in: float | None = None, *, requests: float = 1) -> Ticket:
         """
         Return a ticket: granted, if nobody waits and there is enough of everything, else in the line.
