@@ -20,7 +20,7 @@ from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
 from llmkit.events import Event, Hooks
 from llmkit.models.facts import ModelFacts
-from llmkit.providers import Provider, find_provider, owner_of, split_model
+from llmkit.providers import Means, Provider, find_provider, owner_of, split_model
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.quota import RetryQuota
@@ -153,6 +153,7 @@ class Endpoints:
         settings = self.settings
         provider, name, reasons = self._resolve(model)
         own = model is None or provider.name == self._own_provider()
+        provider = provider.serving(name)
         options, chosen = self._access(provider, own)
         dialect = provider.dialect_for(options)
         base_url = self._base_url(provider, options, own, reasons)
@@ -262,14 +263,19 @@ class Endpoints:
         options = self._options(provider)
         if provider.choose_access is None:
             return options, None
-        if provider.name not in self._chosen:
+        where = f"{provider.name} {provider.base_url}"  # a provider's guests have options of their own
+        if where not in self._chosen:
             settings = self.settings
             given = {name: value for name, value in (settings.options or {}).items() if value is not None}
-            keyed = own and (settings.api_key is not None or settings.api_keys is not None)
-            at_hand = environ(provider.key_env) is not None
+            means = Means(
+                options={**options, **given},
+                given=frozenset(given),
+                keyed=own and (settings.api_key is not None or settings.api_keys is not None),
+                key_at_hand=environ(provider.key_env) is not None,
+            )
             # Once for all models there: they share a token.
-            self._chosen[provider.name] = provider.choose_access({**options, **given}, keyed=keyed, key_at_hand=at_hand)
-        return self._chosen[provider.name]
+            self._chosen[where] = provider.choose_access(means)
+        return self._chosen[where]
 
     def _base_url(self, provider: Provider, options: Mapping[str, str], own: bool, reasons: list[str]) -> str:
         if own and self.settings.base_url is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
@@ -13,7 +13,7 @@ from llmkit.auth.base import Auth, HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.errors import ConfigurationError
 
-__all__ = ["Access", "Option", "Provider", "Row", "urls"]
+__all__ = ["Access", "Means", "Option", "Provider", "Row", "urls"]
 
 _MARK = re.compile(r"\{(\w+)\}")
 _FIT_FOR_URL = re.compile(r"[A-Za-z0-9._~:/\[\]-]+")  # what an option may bring into an address: no query, no user info
@@ -39,22 +39,22 @@ class Option:
     read: Callable[[str], str] | None = None
 
 
-class Access(Protocol):
-    """Decides, from what was given and what the environment holds, how one shows who one is."""
+@frozen(kw_only=True)
+class Means:
+    """
+    What there is to show who one is.
 
-    def __call__(self, options: Mapping[str, Any], *, keyed: bool, key_at_hand: bool) -> tuple[dict[str, str], Auth | None]:
-        """
-        Return the options in force and the way to send the credential; None where it is the provider's own, a key.
+    Args:
+        options: As the user gave them, completed from the environment; some may be secret.
+        given: The names of those that the user gave.
+        keyed: Whether the user gave a key.
+        key_at_hand: Whether a variable of ``key_env`` is set.
+    """
 
-        Args:
-            options: As the user gave them, completed from the environment.
-            keyed: Whether the user gave a key.
-            key_at_hand: Whether a variable of ``key_env`` is set.
-
-        Raises:
-            ConfigurationError: If something is missing, or contradicts something else.
-        """
-        ...
+    options: Mapping[str, Any] = field(factory=dict, repr=False)
+    given: frozenset[str] = frozenset()
+    keyed: bool = False
+    key_at_hand: bool = False
 
 
 @frozen(kw_only=True)
@@ -81,6 +81,7 @@ class Provider:
         model_prefixes: How its own models' names begin, in lower case, for a bare ``"gpt-4o"``.
         choose_dialect: Gives the wire that the options ask for, where there are several.
         choose_access: Gives the way to send the credential, where there are several.
+        guests: The rows of models of other makers that are served here too, on another wire, by how their names begin, in lower case.
     """
 
     name: str
@@ -101,12 +102,18 @@ class Provider:
     model_prefixes: tuple[str, ...] = ()
     choose_dialect: Callable[[Mapping[str, str]], Dialect] | None = None
     choose_access: Access | None = None
+    guests: Mapping[str, Row] = field(factory=dict)
 
     @default_path.default
     def _path_of_base_url(self) -> str:
         _, _, rest = (self.base_url or "").partition("://")
         _, slash, path = rest.partition("/")
         return slash + path if path and "{" not in path else ""
+
+    def serving(self, model: str) -> Provider:
+        """Return the row by which *model* is served: this one, or that of its maker's models here."""
+        name = model.lower()
+        return next((row(self.name) for beginning, row in self.guests.items() if name.startswith(beginning)), self)
 
     def dialect_for(self, options: Mapping[str, str]) -> Dialect:
         """Return the wire to speak under *options*."""
@@ -163,6 +170,12 @@ class Provider:
 
 Row: TypeAlias = Callable[[str], Provider]
 """Makes a provider, given its name."""
+
+Access: TypeAlias = Callable[[Means], tuple[dict[str, str], Auth | None]]
+"""
+Decides how one shows who one is: returns the options in force, none of them secret, and the way to send the credential; None where that
+is the provider's own, a key. Raises ``ConfigurationError`` if something is missing, or contradicts something else.
+"""
 
 
 def urls(*prefixes: str) -> tuple[str, ...]:
