@@ -272,6 +272,7 @@ class Endpoints:
                 given=frozenset(given),
                 keyed=own and (settings.api_key is not None or settings.api_keys is not None),
                 key_at_hand=environ(provider.key_env) is not None,
+                transport=settings.transport_settings(),
             )
             # Once for all models there: they share a token.
             self._chosen[where] = provider.choose_access(means)
@@ -291,7 +292,8 @@ class Endpoints:
     def _pool(self, provider: Provider, base_url: str, auth: Auth, own: bool, reasons: list[str]) -> APIKeyPool | None:
         """Return the keys for an address: one pool for all models there."""
         if not auth.needs_key:
-            reasons.append("The credential is the one given as auth=." if own and self.settings.auth is not None else "No key is needed.")
+            said = "An access token stands in for a key." if isinstance(auth, RenewableAuth) else "No key is needed."
+            reasons.append("The credential is the one given as auth=." if own and self.settings.auth is not None else said)
             return None
         where = f"{provider.name} {base_url}"
         if where not in self._pools:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from attrs import field, frozen
@@ -12,6 +12,7 @@ from llmkit.address import check_base_url, normalised
 from llmkit.auth.base import Auth, HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.errors import ConfigurationError
+from llmkit.transport.settings import TransportSettings
 
 __all__ = ["Access", "Means", "Option", "Provider", "Row", "urls"]
 
@@ -49,12 +50,22 @@ class Means:
         given: The names of those that the user gave.
         keyed: Whether the user gave a key.
         key_at_hand: Whether a variable of ``key_env`` is set.
+        transport: How connections are made, for those that fetch a token.
     """
 
     options: Mapping[str, Any] = field(factory=dict, repr=False)
     given: frozenset[str] = frozenset()
     keyed: bool = False
     key_at_hand: bool = False
+    transport: TransportSettings = field(factory=TransportSettings, repr=False)
+
+    def of(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those of *names* that the user gave."""
+        return self.given & frozenset(names)
+
+    def without(self, *names: str) -> dict[str, str]:
+        """Return the options but for *names*, which are secret or of no use any more."""
+        return {name: value for name, value in self.options.items() if name not in names}
 
 
 @frozen(kw_only=True)

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
+from llmkit.providers.access import anthropic_access
 from llmkit.providers.clouds import CLOUDS
 from llmkit.providers.hosts import HOSTS
 from llmkit.providers.provider import Option, Provider, Row, urls
@@ -153,9 +154,13 @@ MAKERS: Mapping[str, Row] = {
         auth=HeaderAuth("x-api-key", ""),
         # The later version differs in what it refuses only: sampling, even of models that have it.
         static_headers={"anthropic-version": "2023-06-01"},
-        options={"beta": Option(meaning="the names of features in beta, joined by commas")},
+        options={
+            "beta": Option(meaning="the names of features in beta, joined by commas"),
+            "token": Option(env=("ANTHROPIC_AUTH_TOKEN",), meaning="a bearer token, or a function that returns one, in place of a key"),
+        },
         default_model="claude-sonnet-5",
         dialect=_anthropic(name),
+        choose_access=anthropic_access,
     ),
     "google": lambda name: Provider(
         name=name,

@@ -49,14 +49,14 @@ def vertex_access(means: Means) -> tuple[dict[str, str], Auth | None]:
     Raises:
         ConfigurationError: If there is neither a key nor a project.
     """
-    said = {name: value for name, value in means.options.items() if name != "token"}
+    said = means.without("token")
     token = means.options.get("token")
     if means.keyed and token is not None:
         msg = "Vertex AI takes a key or the option 'token', not both."
         raise ConfigurationError(msg)
     if means.keyed or (token is None and means.key_at_hand and not said.get("project")):
         # Keys belong to the publisher's own door, which has neither projects nor regions.
-        return {name: value for name, value in said.items() if name not in ("project", "location")}, None
+        return means.without("token", "project", "location"), None
     return _of_project(said, token, "; or pass an express key as api_key=")
 
 
@@ -70,14 +70,15 @@ def vertex_claude_access(means: Means) -> tuple[dict[str, str], Auth | None]:
     if means.keyed:
         msg = "Claude on Vertex AI takes no key: leave out api_key=, and pass options={'token': ...} or use Google's usual credentials."
         raise ConfigurationError(msg)
-    said = {name: value for name, value in means.options.items() if name != "token"}
+    said = means.without("token")
     return _of_project(said, means.options.get("token"), "")
 
 
 def _of_project(said: dict[str, str], token: Any, otherwise: str) -> tuple[dict[str, str], Auth]:
-    from llmkit.auth.google import GoogleCredentials, GoogleToken
+    from llmkit.auth.google import GoogleCredentials
+    from llmkit.auth.tokens import GivenToken
 
-    auth = GoogleCredentials() if token is None else GoogleToken(token)
+    auth = GoogleCredentials() if token is None else GivenToken(token, "Google's")
     project = said.get("project") or (auth.project if isinstance(auth, GoogleCredentials) else None)
     if not project:
         msg = f"Vertex AI needs a project: pass options={{'project': ...}}, or set GOOGLE_CLOUD_PROJECT{otherwise}."

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from llmkit.auth.google import GoogleCredentials, GoogleToken
+from llmkit.auth.google import GoogleCredentials
+from llmkit.auth.tokens import GivenToken
 from llmkit.errors import ConfigurationError
 from llmkit.providers import find_provider
 from llmkit.providers.provider import Means
@@ -48,8 +49,8 @@ FOUND: dict[str, Any] = {"project": "p", "location": "eu"}
         ({}, False, True, None),
         (FOUND, False, True, GoogleCredentials),
         (FOUND, False, False, GoogleCredentials),
-        ({**FOUND, "token": "ya29.x"}, False, True, GoogleToken),
-        ({**FOUND, "token": lambda: "ya29.x"}, False, False, GoogleToken),
+        ({**FOUND, "token": "ya29.x"}, False, True, GivenToken),
+        ({**FOUND, "token": lambda: "ya29.x"}, False, False, GivenToken),
     ],
 )
 def test_what_is_said_counts_before_what_is_found(options: dict[str, Any], keyed: bool, key_at_hand: bool, kind: Any) -> None:
@@ -102,7 +103,7 @@ def test_a_partners_models_take_no_key() -> None:
     """Express keys are Gemini's alone; a key of the environment is passed over."""
     said, auth = vertex_claude_access(Means(options={**FOUND, "token": "ya29.x"}, key_at_hand=True))
 
-    assert (FOUND, GoogleToken) == (said, type(auth))
+    assert (FOUND, GivenToken) == (said, type(auth))
     with pytest.raises(ConfigurationError, match="no key"):
         vertex_claude_access(Means(options=FOUND, keyed=True))
     with pytest.raises(ConfigurationError, match="GOOGLE_CLOUD_PROJECT"):

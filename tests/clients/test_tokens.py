@@ -1,0 +1,123 @@
+"""Tokens in place of keys, through both faces: those of the environment, given ones, and those that are fetched."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from llmkit.errors import AuthenticationError, ConfigurationError, LLMKitError
+from llmkit.testing import FakeServer, Reply
+
+EXPIRED = Reply.error(401)
+
+
+@pytest.fixture
+def asking(face: Any, server: FakeServer) -> Callable[..., Any]:
+    """Return a maker of clients without a key."""
+
+    def make(model: str, **kwargs: Any) -> Any:
+        provider = model.partition("/")[0]
+        return face.client(model, **{"base_url": server.url(provider), "retry": None, **kwargs})
+
+    return make
+
+
+def credentials(server: FakeServer) -> list[str | None]:
+    return [request.headers.get("authorization") for request in server.requests]
+
+
+def told(error: BaseException) -> str:
+    """Return all that can be got out of *error*, the locals of its frames and its pickle too."""
+    frames = traceback.TracebackException.from_exception(error, capture_locals=True)
+    texts = [str(error), repr(error), repr(vars(error)), *frames.format(), repr(pickle.dumps(error))]
+    if isinstance(error, LLMKitError):
+        texts.append(json.dumps(error.to_dict(), default=str))
+    return "\n".join(texts)
+
+
+def refused(client: Any) -> BaseException:
+    """Return what a call raises. (A frame of its own: that of the test holds the secrets by right.)"""
+    with pytest.raises(LLMKitError) as raised:
+        client.complete("Hi")
+    return raised.value
+
+
+# -- Anthropic
+
+
+CLAUDE = "anthropic/claude-sonnet-4-5"
+
+
+def test_anthropics_token_is_a_bearer(asking: Callable[..., Any], server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no key goes along."""
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "canary")
+
+    with asking(CLAUDE) as client:
+        client.complete("Hi")
+        client.stream("Hi").collect()
+        client.models()
+
+    assert ["Bearer canary"] * 3 == credentials(server)
+    assert not any("x-api-key" in request.headers for request in server.requests)
+
+
+def test_anthropics_key_counts_before_the_token(asking: Callable[..., Any], server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One credential is sent, as by its own package."""
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "canary")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant")
+
+    with asking(CLAUDE) as client:
+        client.complete("Hi")
+
+    assert ("sk-ant", None) == (server.requests[0].headers["x-api-key"], server.requests[0].headers.get("authorization"))
+
+
+def test_a_function_gives_another_token_when_one_is_refused(asking: Callable[..., Any], server: FakeServer) -> None:
+    """It is asked once more for the same call."""
+    tokens = iter(["canary-1", "canary-2"])
+    server.enqueue(EXPIRED)
+
+    with asking(CLAUDE, options={"token": lambda: next(tokens)}) as client:
+        client.complete("Hi")
+
+    assert ["Bearer canary-1", "Bearer canary-2"] == credentials(server)
+
+
+def test_an_explanation_tells_of_the_token(asking: Callable[..., Any]) -> None:
+    """Where it goes, and why."""
+    with asking(CLAUDE, options={"token": "canary"}) as client:
+        explained = client.explain("Hi")
+
+    assert "***" == explained.headers["Authorization"]
+    assert "An access token stands in for a key." in explained.reasons
+
+
+def test_without_key_or_token_it_is_said_what_is_missing(asking: Callable[..., Any]) -> None:
+    """When the client is made."""
+    with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY"):
+        asking(CLAUDE)
+
+
+def test_no_token_is_shown(asking: Callable[..., Any], server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by an error that quotes it, nor by a client, its explanation or its pickle."""
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "canary-of-the-environment")
+    server.enqueue(Reply.error(401, message="Bad token canary-of-the-environment", code="canary-of-the-environment"))
+
+    with asking(CLAUDE) as client:
+        error = refused(client)
+        shown = f"{client!r} {client.explain('Hi')!r} {told(error)}"
+
+    assert isinstance(error, AuthenticationError)
+    assert "canary" not in shown
+
+
+@pytest.mark.parametrize("option", ["token", "client_secret", "private_key", "passphrase"])
+def test_a_client_with_a_literal_secret_is_not_pickled(asking: Callable[..., Any], option: str) -> None:
+    """Unless it is asked for."""
+    with asking("openai/gpt-4o", api_key="k", options={option: "canary"}) as client, pytest.raises(ConfigurationError, match="not pickled"):
+        pickle.dumps(getattr(client, "twin", client))
