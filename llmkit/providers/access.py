@@ -4,7 +4,7 @@ How one shows who one is, where there are several ways: by a key, by a token tha
 Rule 1: what the user says counts before what the environment holds, and two things said that exclude each other are an error.
 Rule 2: what is secret leaves the options here: dialects, addresses and reprs see the rest.
 
-Source: anthropic 2.12, ``_client.py``, read 2026-11-21.
+Sources: openai-python 3.54, ``lib/azure.py``; azure-identity 1.27; anthropic 2.12, ``_client.py``; read 2026-11-21.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from collections.abc import Iterable
 from llmkit.auth.base import Auth
 from llmkit.errors import ConfigurationError
 from llmkit.providers.provider import Means
+from llmkit.secrets import Secret
 
-__all__ = ["anthropic_access"]
+__all__ = ["anthropic_access", "azure_access"]
+
+_CLIENT = ("tenant_id", "client_id", "client_secret")
 
 
 def _exclude(means: Means, provider: str, names: Iterable[str]) -> None:
@@ -35,3 +38,53 @@ def anthropic_access(means: Means) -> tuple[dict[str, str], Auth | None]:
     from llmkit.auth.tokens import GivenToken
 
     return said, GivenToken(token, "Anthropic's")
+
+
+def azure_access(means: Means) -> tuple[dict[str, str], Auth | None]:
+    """
+    Return how one shows who one is to Azure: a key or a token or a client that is given; then a token of the environment, a key of the
+    environment, and Azure's usual credentials, where azure-identity is installed.
+
+    Raises:
+        ConfigurationError: If two ways are given, or a client without its id or its tenant.
+    """
+    _exclude(means, "Azure", ["token", *_CLIENT])
+    said, token = means.without("token", *_CLIENT, "scope", "authority"), means.options.get("token")
+    client = means.of(_CLIENT)
+    if client and means.of(["token"]):
+        msg = f"Azure takes the option 'token' or {min(client)!r}, not both."
+        raise ConfigurationError(msg)
+    if means.keyed:
+        return said, None
+    if token is not None and not client:
+        from llmkit.auth.tokens import GivenToken
+
+        return said, GivenToken(token, "Entra ID's")
+    from llmkit.auth.entra import is_installed
+
+    if client or (not means.key_at_hand and is_installed()):
+        return said, _of_entra(means, client)
+    return said, None
+
+
+def _of_entra(means: Means, client: frozenset[str]) -> Auth:
+    from llmkit.auth.entra import SCOPE, EntraSource
+    from llmkit.auth.tokens import RenewedToken
+
+    options = means.options
+    # A client of the environment is one of several that azure-identity looks for, in an order of its own.
+    secret = options.get("client_secret") if client else None
+    lacking = [name for name in _CLIENT if not options.get(name)]
+    if secret and lacking:
+        variables = ", ".join(f"AZURE_{name.upper()}" for name in lacking)
+        msg = f"Azure needs a client's secret, id and tenant together: pass options={{{lacking[0]!r}: ...}}, or set {variables}."
+        raise ConfigurationError(msg)
+    source = EntraSource(
+        tenant_id=options.get("tenant_id"),
+        client_id=options.get("client_id"),
+        client_secret=Secret(secret) if secret else None,
+        scope=options.get("scope") or SCOPE,
+        authority=options.get("authority"),
+        transport=means.transport,
+    )
+    return RenewedToken(source)

@@ -13,6 +13,7 @@ from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
+from llmkit.providers.access import azure_access
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
 from llmkit.providers.vertex import vertex_access, vertex_claude_access, vertex_host
@@ -70,9 +71,19 @@ CLOUDS: Mapping[str, Row] = {
                 meaning="a date such as 2024-10-21 for the API before v1",
             ),
             "api": API,
+            "token": Option(
+                env=("AZURE_OPENAI_AD_TOKEN", "AZURE_AD_TOKEN"),
+                meaning="a token of Entra ID, or a function that returns one",
+            ),
+            "tenant_id": Option(env=("AZURE_TENANT_ID",), meaning="the tenant's id, for Entra ID"),
+            "client_id": Option(env=("AZURE_CLIENT_ID",), meaning="the id of a client, a managed identity or a workload's"),
+            "client_secret": Option(env=("AZURE_CLIENT_SECRET",), meaning="the client's secret"),
+            "scope": Option(env=("AZURE_SCOPE",), meaning="what Entra ID's token is for, where it is not cognitiveservices.azure.com"),
+            "authority": Option(env=("AZURE_AUTHORITY_HOST",), meaning="the host of Entra ID, where it is not the public cloud's"),
         },
         dialect=_azure({}),
         choose_dialect=_azure,
+        choose_access=azure_access,
     ),
     "vertex": lambda name: Provider(
         name=name,
@@ -97,7 +108,9 @@ CLOUDS: Mapping[str, Row] = {
         default_path="/serving-endpoints",
         key_env=("DATABRICKS_TOKEN",),
         base_env=urls("DATABRICKS"),
-        options={"host": Option(env=("DATABRICKS_HOST",), meaning="the workspace's address, https://NAME.cloud.databricks.com", read=host)},
+        options={
+            "host": Option(env=("DATABRICKS_HOST",), meaning="the workspace's address, https://NAME.cloud.databricks.com", read=host),
+        },
         dialect=OpenAIChat(
             owner=name, models_path=None, replay="content", strict_tools=False, speaker_names=False, one_system=True, silence="absent"
         ),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
+import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,11 +44,13 @@ def told(error: BaseException) -> str:
     return "\n".join(texts)
 
 
-def refused(client: Any) -> BaseException:
+def refused(client: Any, *, streamed: bool = False) -> BaseException:
     """Return what a call raises. (A frame of its own: that of the test holds the secrets by right.)"""
-    with pytest.raises(LLMKitError) as raised:
-        client.complete("Hi")
-    return raised.value
+    try:
+        client.stream("Hi").collect() if streamed else client.complete("Hi")
+    except LLMKitError as error:
+        return error
+    pytest.fail("nothing was raised")
 
 
 # -- Anthropic
@@ -121,3 +127,104 @@ def test_a_client_with_a_literal_secret_is_not_pickled(asking: Callable[..., Any
     """Unless it is asked for."""
     with asking("openai/gpt-4o", api_key="k", options={option: "canary"}) as client, pytest.raises(ConfigurationError, match="not pickled"):
         pickle.dumps(getattr(client, "twin", client))
+
+
+# -- Azure
+
+
+AZURE = "azure/gpt-4o"
+
+
+@pytest.fixture
+def entra(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Azure's usual credentials, without a network: each token is another. Returns the scopes that were asked for."""
+    identity = pytest.importorskip("azure.identity")
+    asked: list[str] = []
+
+    class Credential:
+        def get_token(self, scope: str) -> Any:
+            asked.append(scope)
+            return SimpleNamespace(token=f"canary-{len(asked)}", expires_on=int(time.time()) + 3600)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(identity, "DefaultAzureCredential", lambda **options: Credential())
+    return asked
+
+
+@pytest.mark.parametrize("variable", ["AZURE_OPENAI_AD_TOKEN", "AZURE_AD_TOKEN"])
+def test_entras_token_is_a_bearer(asking: Callable[..., Any], server: FakeServer, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """It counts before a key of the environment, which then does not go along."""
+    monkeypatch.setenv(variable, "canary")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
+
+    with asking(AZURE) as client:
+        client.complete("Hi")
+        client.stream("Hi").collect()
+
+    assert ["Bearer canary"] * 2 == credentials(server)
+    assert not any("api-key" in request.headers for request in server.requests)
+
+
+def test_azures_usual_credentials_are_shared_and_renewed(asking: Callable[..., Any], server: FakeServer, entra: list[str]) -> None:
+    """One token for all models and calls, until it is refused: then another, once."""
+    server.enqueue(Reply("a"), Reply("b"), EXPIRED, Reply("c"))
+
+    with asking(AZURE, options={"scope": "https://ai.azure.com/.default"}) as client:
+        client.complete("Hi")
+        client.stream("Hi", model="gpt-4.1").collect()
+        client.complete("Hi")
+
+    assert ["Bearer canary-1"] * 3 + ["Bearer canary-2"] == credentials(server)
+    assert ["https://ai.azure.com/.default"] * 2 == entra
+
+
+def test_azures_key_needs_no_library(asking: Callable[..., Any], server: FakeServer, entra: list[str]) -> None:
+    """Nothing of Entra is asked where there is a key."""
+    with asking(AZURE, api_key="key") as client:
+        client.complete("Hi")
+
+    assert ("key", None) == (server.requests[0].headers["api-key"], server.requests[0].headers.get("authorization"))
+    assert [] == entra
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_token_that_is_refused_again_is_an_error(
+    asking: Callable[..., Any], server: FakeServer, entra: list[str], streamed: bool
+) -> None:
+    """A second renewal would change nothing; the error shows no token."""
+    server.enqueue(EXPIRED, Reply.error(401, message="canary-2 is no good"))
+
+    with asking(AZURE) as client:
+        error = refused(client, streamed=streamed)
+
+    assert isinstance(error, AuthenticationError)
+    assert 2 == len(entra) == server.hits
+    assert "canary" not in told(error)
+
+
+def test_a_client_of_entras_does_not_show_its_secret(asking: Callable[..., Any]) -> None:
+    """Neither the client nor its explanation."""
+    with asking(AZURE, options={"tenant_id": "t", "client_id": "c", "client_secret": "canary"}) as client:
+        shown = f"{client!r} {client.explain('Hi')!r}"
+
+    assert "canary" not in shown
+
+
+def test_many_calls_at_once_fetch_one_token(face: Any, server: FakeServer, entra: list[str]) -> None:
+    """On a loop as in threads; the loop goes on meanwhile."""
+    client = face.client(AZURE, base_url=server.url("azure"))
+    if face.name == "async":
+        face.run(_together(client.twin))
+    else:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(client.complete, ["Hi"] * 8))
+        client.close()
+
+    assert ["Bearer canary-1"] * 8 == credentials(server)
+    assert 1 == len(entra)
+
+
+async def _together(client: Any) -> None:
+    await asyncio.gather(*(client.complete("Hi") for _ in range(8)))

@@ -6,18 +6,25 @@ from typing import Any
 
 import pytest
 
-from llmkit.auth.tokens import GivenToken
+from llmkit.auth import entra
+from llmkit.auth.tokens import GivenToken, RenewedToken
 from llmkit.errors import ConfigurationError
 from llmkit.providers import ROWS, Means, find_provider
-from llmkit.providers.access import anthropic_access
+from llmkit.providers.access import anthropic_access, azure_access
 from llmkit.settings import SECRET_OPTIONS
 
 TOKEN = {"token": "canary"}
+CLIENT = {"tenant_id": "t", "client_id": "c", "client_secret": "canary"}
 
 
 def means(given: dict[str, Any] | None = None, found: dict[str, Any] | None = None, *, keyed: bool = False, at_hand: bool = False) -> Means:
     given = given or {}
     return Means(options={**(found or {}), **given}, given=frozenset(given), keyed=keyed, key_at_hand=at_hand)
+
+
+@pytest.fixture(autouse=True)
+def _without_azure_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entra, "is_installed", lambda: False)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +48,52 @@ def test_anthropics_token_stands_in_for_a_key(said: Means, kind: type | None) ->
 
 
 @pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (means(), None),
+        (means(keyed=True), None),
+        (means(at_hand=True), None),
+        (means(found={**TOKEN, **CLIENT}, keyed=True), None),
+        (means(found=TOKEN, at_hand=True), GivenToken),
+        (means(TOKEN, at_hand=True), GivenToken),
+        (means(TOKEN, CLIENT), GivenToken),
+        (means(found=CLIENT, at_hand=True), None),
+        (means(CLIENT, TOKEN, at_hand=True), RenewedToken),
+        (means({"tenant_id": "t"}, {"client_id": "c", "client_secret": "canary"}), RenewedToken),
+        (means({"client_id": "c"}, at_hand=True), RenewedToken),
+    ],
+)
+def test_azures_ways_count_in_their_order(said: Means, kind: type | None) -> None:
+    """What is given; then a token of the environment, and a key of it."""
+    options, auth = azure_access(said)
+
+    assert (type(None) if kind is None else kind) is type(auth)
+    assert {} == options
+
+
+@pytest.mark.parametrize(("found", "at_hand", "expected"), [({}, False, True), (CLIENT, False, True), ({}, True, False)])
+def test_azures_usual_credentials_come_last(found: dict[str, Any], at_hand: bool, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where azure-identity is installed, and there is neither a key nor a token."""
+    monkeypatch.setattr(entra, "is_installed", lambda: True)
+
+    _, auth = azure_access(means(found=found, at_hand=at_hand))
+
+    assert expected == isinstance(auth, RenewedToken)
+
+
+def test_azure_keeps_its_other_options() -> None:
+    """None of them secret."""
+    options, _ = azure_access(means({**CLIENT, "scope": "s", "authority": "a", "deployment": "d"}, {"endpoint": "e"}))
+
+    assert {"deployment": "d", "endpoint": "e"} == options
+
+
+@pytest.mark.parametrize(
     ("access", "given"),
     [
         (anthropic_access, TOKEN),
+        (azure_access, TOKEN),
+        (azure_access, CLIENT),
     ],
 )
 def test_a_key_and_another_way_contradict_each_other(access: Any, given: dict[str, str]) -> None:
@@ -54,7 +104,28 @@ def test_a_key_and_another_way_contradict_each_other(access: Any, given: dict[st
     assert "canary" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("name", "access"), [("anthropic", anthropic_access)])
+def test_a_token_and_a_client_contradict_each_other() -> None:
+    """Both are Entra's."""
+    with pytest.raises(ConfigurationError, match="not both"):
+        azure_access(means({**TOKEN, **CLIENT}))
+
+
+@pytest.mark.parametrize(
+    ("access", "given", "variable"),
+    [
+        (azure_access, {"client_secret": "canary", "client_id": "c"}, "AZURE_TENANT_ID"),
+        (azure_access, {"client_secret": "canary", "tenant_id": "t"}, "AZURE_CLIENT_ID"),
+    ],
+)
+def test_half_a_client_is_refused(access: Any, given: dict[str, str], variable: str) -> None:
+    """It is said what is missing, and by which name."""
+    with pytest.raises(ConfigurationError, match=variable) as raised:
+        access(means(given))
+
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("name", "access"), [("anthropic", anthropic_access), ("azure", azure_access)])
 def test_the_rows_leave_the_choice_to_it(name: str, access: Any) -> None:
     """So that clients come here."""
     assert access is find_provider(name).choose_access
@@ -71,4 +142,4 @@ def test_every_secret_option_is_known_for_one() -> None:
 
 def test_means_do_not_show_secrets() -> None:
     """Neither in a repr."""
-    assert "canary" not in repr(means(TOKEN))
+    assert "canary" not in repr(means(CLIENT))
