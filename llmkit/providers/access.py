@@ -4,7 +4,7 @@ How one shows who one is, where there are several ways: by a key, by a token tha
 Rule 1: what the user says counts before what the environment holds, and two things said that exclude each other are an error.
 Rule 2: what is secret leaves the options here: dialects, addresses and reprs see the rest.
 
-Sources: openai-python 3.54, ``lib/azure.py``; azure-identity 1.27; anthropic 2.12, ``_client.py``; read 2026-11-21.
+Sources: openai-python 3.54, ``lib/azure.py``; azure-identity 1.27; anthropic 2.12, ``_client.py``; databricks-sdk 0.156; read 2026-11-21.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.providers.provider import Means
 from llmkit.secrets import Secret
 
-__all__ = ["anthropic_access", "azure_access"]
+__all__ = ["anthropic_access", "azure_access", "databricks_access"]
 
 _CLIENT = ("tenant_id", "client_id", "client_secret")
 
@@ -88,3 +88,30 @@ def _of_entra(means: Means, client: frozenset[str]) -> Auth:
         transport=means.transport,
     )
     return RenewedToken(source)
+
+
+def databricks_access(means: Means) -> tuple[dict[str, str], Auth | None]:
+    """
+    Return how one shows who one is to Databricks: what is given, then a personal token of the environment, then its service principal.
+
+    Raises:
+        ConfigurationError: If a key and a client are given, or a client without its secret, its id or the workspace.
+    """
+    names = ("client_id", "client_secret")
+    _exclude(means, "Databricks", names)
+    said = means.without(*names)
+    client_id, secret = (means.options.get(name) for name in names)
+    if means.keyed or (means.key_at_hand and not means.of(names)) or not (client_id or secret):
+        return said, None
+    lacking = [name for name in (*names, "host") if not means.options.get(name)]
+    if lacking:
+        variables = ", ".join(f"DATABRICKS_{name.upper()}" for name in lacking)
+        msg = f"Databricks needs {', '.join(lacking)} for a service principal: pass options={{{lacking[0]!r}: ...}}, or set {variables}."
+        raise ConfigurationError(msg)
+    from llmkit.auth.databricks import databricks_tokens
+
+    assert client_id is not None
+    assert secret is not None
+    host = str(means.options["host"]).strip().rstrip("/")
+    url = host if host.startswith(("https://", "http://")) else f"https://{host}"
+    return said, databricks_tokens(url, client_id, Secret(secret), means.transport)

@@ -13,7 +13,7 @@ from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
-from llmkit.providers.access import azure_access
+from llmkit.providers.access import azure_access, databricks_access
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
 from llmkit.providers.vertex import vertex_access, vertex_claude_access, vertex_host
@@ -110,7 +110,10 @@ CLOUDS: Mapping[str, Row] = {
         base_env=urls("DATABRICKS"),
         options={
             "host": Option(env=("DATABRICKS_HOST",), meaning="the workspace's address, https://NAME.cloud.databricks.com", read=host),
+            "client_id": Option(env=("DATABRICKS_CLIENT_ID",), meaning="the id of a service principal, in place of a token"),
+            "client_secret": Option(env=("DATABRICKS_CLIENT_SECRET",), meaning="its OAuth secret"),
         },
+        choose_access=databricks_access,
         dialect=OpenAIChat(
             owner=name, models_path=None, replay="content", strict_tools=False, speaker_names=False, one_system=True, silence="absent"
         ),

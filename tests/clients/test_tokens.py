@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import pickle
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
@@ -228,3 +231,87 @@ def test_many_calls_at_once_fetch_one_token(face: Any, server: FakeServer, entra
 
 async def _together(client: Any) -> None:
     await asyncio.gather(*(client.complete("Hi") for _ in range(8)))
+
+
+# -- Databricks
+
+
+BRICKS = "databricks/databricks-claude-sonnet-4-5"
+
+
+@pytest.fixture
+def workspace() -> Iterator[SimpleNamespace]:
+    """A workspace that gives tokens with numbers, or refuses to."""
+    seen = SimpleNamespace(basics=[], status=200)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            seen.basics.append((self.path, self.headers["authorization"]))
+            said = {"access_token": f"canary-{len(seen.basics)}", "expires_in": 3600, "error": "invalid_client"}
+            body = json.dumps(said).encode()
+            self.send_response(seen.status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    seen.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield seen
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture
+def principal(workspace: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A service principal of the workspace, in the environment."""
+    monkeypatch.setenv("DATABRICKS_HOST", workspace.url + "/")
+    monkeypatch.setenv("DATABRICKS_CLIENT_ID", "principal")
+    monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "canary-secret")
+    return workspace
+
+
+def test_a_service_principal_gets_a_token_of_its_workspace(asking: Callable[..., Any], server: FakeServer, principal: Any) -> None:
+    """One for all calls, until it is refused."""
+    server.enqueue(Reply("a"), Reply("b"), EXPIRED, Reply("c"))
+
+    with asking(BRICKS) as client:
+        client.complete("Hi")
+        client.stream("Hi").collect()
+        client.complete("Hi", model="databricks-gpt-oss-120b")
+
+    basic = "Basic " + base64.b64encode(b"principal:canary-secret").decode()
+    assert ["Bearer canary-1"] * 3 + ["Bearer canary-2"] == credentials(server)
+    assert [("/oidc/v1/token", basic)] * 2 == principal.basics
+
+
+def test_a_personal_token_counts_before_the_service_principal(
+    asking: Callable[..., Any], server: FakeServer, principal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for Databricks' own package."""
+    monkeypatch.setenv("DATABRICKS_TOKEN", "dapi")
+
+    with asking(BRICKS) as client:
+        client.complete("Hi")
+
+    assert ["Bearer dapi"] == credentials(server)
+    assert [] == principal.basics
+
+
+def test_a_service_principal_that_is_refused_is_an_error(asking: Callable[..., Any], server: FakeServer, principal: Any) -> None:
+    """Before anything is sent to the model; the error shows no secret."""
+    principal.status = 401
+
+    with asking(BRICKS) as client:
+        error = refused(client)
+
+    assert isinstance(error, AuthenticationError)
+    assert "invalid_client" in str(error)
+    assert "canary" not in told(error)
+    assert 0 == server.hits

@@ -10,11 +10,12 @@ from llmkit.auth import entra
 from llmkit.auth.tokens import GivenToken, RenewedToken
 from llmkit.errors import ConfigurationError
 from llmkit.providers import ROWS, Means, find_provider
-from llmkit.providers.access import anthropic_access, azure_access
+from llmkit.providers.access import anthropic_access, azure_access, databricks_access
 from llmkit.settings import SECRET_OPTIONS
 
 TOKEN = {"token": "canary"}
 CLIENT = {"tenant_id": "t", "client_id": "c", "client_secret": "canary"}
+PRINCIPAL = {"host": "https://w.cloud.databricks.com", "client_id": "c", "client_secret": "canary"}
 
 
 def means(given: dict[str, Any] | None = None, found: dict[str, Any] | None = None, *, keyed: bool = False, at_hand: bool = False) -> Means:
@@ -89,11 +90,32 @@ def test_azure_keeps_its_other_options() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (means(), None),
+        (means(keyed=True), None),
+        (means(found=PRINCIPAL, at_hand=True), None),
+        (means(found=PRINCIPAL, keyed=True), None),
+        (means(found=PRINCIPAL), RenewedToken),
+        (means({"client_id": "c"}, PRINCIPAL, at_hand=True), RenewedToken),
+        (means({**PRINCIPAL, "host": "w.cloud.databricks.com/"}), RenewedToken),
+    ],
+)
+def test_databricks_service_principal_stands_in_for_a_token(said: Means, kind: type | None) -> None:
+    """A given one counts before a token of the environment, one of the environment after it."""
+    options, auth = databricks_access(said)
+
+    assert (type(None) if kind is None else kind) is type(auth)
+    assert options.keys() <= {"host"}
+
+
+@pytest.mark.parametrize(
     ("access", "given"),
     [
         (anthropic_access, TOKEN),
         (azure_access, TOKEN),
         (azure_access, CLIENT),
+        (databricks_access, PRINCIPAL),
     ],
 )
 def test_a_key_and_another_way_contradict_each_other(access: Any, given: dict[str, str]) -> None:
@@ -115,6 +137,9 @@ def test_a_token_and_a_client_contradict_each_other() -> None:
     [
         (azure_access, {"client_secret": "canary", "client_id": "c"}, "AZURE_TENANT_ID"),
         (azure_access, {"client_secret": "canary", "tenant_id": "t"}, "AZURE_CLIENT_ID"),
+        (databricks_access, {"client_id": "c", "host": "h"}, "DATABRICKS_CLIENT_SECRET"),
+        (databricks_access, {"client_secret": "canary", "host": "h"}, "DATABRICKS_CLIENT_ID"),
+        (databricks_access, {"client_id": "c", "client_secret": "canary"}, "DATABRICKS_HOST"),
     ],
 )
 def test_half_a_client_is_refused(access: Any, given: dict[str, str], variable: str) -> None:
@@ -125,7 +150,15 @@ def test_half_a_client_is_refused(access: Any, given: dict[str, str], variable: 
     assert "canary" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("name", "access"), [("anthropic", anthropic_access), ("azure", azure_access)])
+def test_a_secret_does_not_go_over_plain_http() -> None:
+    """Only to this machine itself."""
+    with pytest.raises(ConfigurationError, match="plain http"):
+        databricks_access(means({**PRINCIPAL, "host": "http://w.example"}))
+
+    assert databricks_access(means({**PRINCIPAL, "host": "http://127.0.0.1:1"}))[1] is not None
+
+
+@pytest.mark.parametrize(("name", "access"), [("anthropic", anthropic_access), ("azure", azure_access), ("databricks", databricks_access)])
 def test_the_rows_leave_the_choice_to_it(name: str, access: Any) -> None:
     """So that clients come here."""
     assert access is find_provider(name).choose_access
