@@ -4,7 +4,8 @@ How one shows who one is, where there are several ways: by a key, by a token tha
 Rule 1: what the user says counts before what the environment holds, and two things said that exclude each other are an error.
 Rule 2: what is secret leaves the options here: dialects, addresses and reprs see the rest.
 
-Sources: openai-python 3.54, ``lib/azure.py``; azure-identity 1.27; anthropic 2.12, ``_client.py``; databricks-sdk 0.156; read 2026-11-21.
+Sources: openai-python 3.54, ``lib/azure.py``; azure-identity 1.27; anthropic 2.12, ``_client.py``; databricks-sdk 0.156;
+snowflake-connector-python 5.2; read 2026-11-21.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.providers.provider import Means
 from llmkit.secrets import Secret
 
-__all__ = ["anthropic_access", "azure_access", "databricks_access"]
+__all__ = ["anthropic_access", "azure_access", "databricks_access", "snowflake_access"]
 
 _CLIENT = ("tenant_id", "client_id", "client_secret")
 
@@ -115,3 +116,34 @@ def databricks_access(means: Means) -> tuple[dict[str, str], Auth | None]:
     host = str(means.options["host"]).strip().rstrip("/")
     url = host if host.startswith(("https://", "http://")) else f"https://{host}"
     return said, databricks_tokens(url, client_id, Secret(secret), means.transport)
+
+
+def snowflake_access(means: Means) -> tuple[dict[str, str], Auth | None]:
+    """
+    Return how one shows who one is to Snowflake: what is given, then a token of the environment, then its key pair.
+
+    Raises:
+        ConfigurationError: If a key and a key pair are given, or a key pair without the account or the user.
+    """
+    places = ("private_key", "private_key_path")
+    _exclude(means, "Snowflake", places)
+    said = means.without("user", "passphrase", *places)
+    # A key pair that is given keeps one of the environment out.
+    at_hand = means.of(places) or frozenset(name for name in places if means.options.get(name))
+    if means.keyed or not at_hand or (means.key_at_hand and not means.of(places)):
+        return said, None
+    lacking = [name for name in ("account", "user") if not means.options.get(name)]
+    if lacking:
+        variables = ", ".join(f"SNOWFLAKE_{name.upper()}" for name in lacking)
+        msg = f"Snowflake needs {' and '.join(lacking)} for a key pair: pass options={{{lacking[0]!r}: ...}}, or set {variables}."
+        raise ConfigurationError(msg)
+    from llmkit.auth.snowflake import TOKEN_TYPE, KeyPair
+    from llmkit.auth.tokens import RenewedToken
+
+    pair = KeyPair(
+        account=str(means.options["account"]),
+        user=str(means.options["user"]),
+        passphrase=means.options.get("passphrase"),
+        **{name: means.options[name] for name in at_hand},
+    )
+    return {**said, "token_type": TOKEN_TYPE}, RenewedToken(pair)

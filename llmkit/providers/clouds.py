@@ -13,7 +13,7 @@ from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
-from llmkit.providers.access import azure_access, databricks_access
+from llmkit.providers.access import azure_access, databricks_access, snowflake_access
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
 from llmkit.providers.vertex import vertex_access, vertex_claude_access, vertex_host
@@ -131,7 +131,16 @@ CLOUDS: Mapping[str, Row] = {
             "token_type": Option(
                 default="PROGRAMMATIC_ACCESS_TOKEN", meaning="PROGRAMMATIC_ACCESS_TOKEN, KEYPAIR_JWT or OAUTH: what the key is"
             ),
+            "user": Option(env=("SNOWFLAKE_USER",), meaning="the login name that a key pair is of"),
+            "private_key_path": Option(
+                env=("SNOWFLAKE_PRIVATE_KEY_PATH", "SNOWFLAKE_PRIVATE_KEY_FILE"), meaning="the file of a private key, in place of a token"
+            ),
+            "private_key": Option(env=("SNOWFLAKE_PRIVATE_KEY",), meaning="the private key itself, in PEM or DER"),
+            "passphrase": Option(
+                env=("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "PRIVATE_KEY_PASSPHRASE"), meaning="what the private key is encrypted with"
+            ),
         },
+        choose_access=snowflake_access,
         # Models are listed above the base URL, in a form that is not OpenAI's.
         dialect=OpenAIChat(
             owner=name,

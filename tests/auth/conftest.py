@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import ssl
 import threading
@@ -32,6 +33,7 @@ class Issuer:
         self.asked: list[Asked] = []
         self.script: list[tuple[int, dict[str, str], Any]] = []
         self.others: dict[str, Any] = {}  # what other paths say
+        self.seen: Callable[[str], None] = lambda body: None  # is told what comes, where that is no form
         self.answer: Callable[[int], dict[str, Any]] = lambda number: {"access_token": f"canary-token-{number}", "expires_in": 3600}
         issuer = self
 
@@ -45,7 +47,9 @@ class Issuer:
                 self._serve()
 
             def _serve(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
+                data = self.rfile.read(int(self.headers.get("content-length") or 0))
+                body = (gzip.decompress(data) if self.headers.get("content-encoding") == "gzip" else data).decode()
+                issuer.seen(body)
                 parts = urlsplit(self.path)
                 other = next((said for path, said in issuer.others.items() if parts.path.endswith(path)), None)
                 if other is not None:

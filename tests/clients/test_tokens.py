@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -315,3 +316,86 @@ def test_a_service_principal_that_is_refused_is_an_error(asking: Callable[..., A
     assert "invalid_client" in str(error)
     assert "canary" not in told(error)
     assert 0 == server.hits
+
+
+# -- Snowflake
+
+
+CORTEX = "snowflake/claude-sonnet-4-5"
+
+
+@pytest.fixture(scope="module")
+def private_key() -> str:
+    """Making one takes a tenth of a second."""
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = serialization.PrivateFormat.PKCS8
+    return str(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode())
+
+
+@pytest.fixture
+def key_pair(private_key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key pair of the environment."""
+    path = tmp_path / "rsa_key.p8"
+    path.write_text(private_key)
+    monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "myorg-account1")
+    monkeypatch.setenv("SNOWFLAKE_USER", "llm")
+    monkeypatch.setenv("SNOWFLAKE_PRIVATE_KEY_PATH", str(path))
+
+
+TOKEN_TYPE = "x-snowflake-authorization-token-type"
+
+
+@pytest.mark.usefixtures("key_pair")
+def test_a_key_pairs_token_is_signed_once(asking: Callable[..., Any], server: FakeServer) -> None:
+    """And again when it is refused; the server is told what it is, and finds nothing wrong with it."""
+    server.enqueue(Reply("a"), Reply("b"), EXPIRED, Reply("c"))
+
+    with asking(CORTEX) as client:
+        client.complete("Hi")
+        client.stream("Hi").collect()
+        client.complete("Hi")
+
+    sent = credentials(server)
+    assert 4 == server.hits
+    assert sent[0] == sent[1] == sent[2]
+    assert str(sent[0]).startswith("Bearer eyJ")
+    assert ["KEYPAIR_JWT"] * 4 == [request.headers[TOKEN_TYPE] for request in server.requests]
+
+
+@pytest.mark.usefixtures("key_pair")
+def test_a_personal_token_counts_before_a_key_pair(asking: Callable[..., Any], server: FakeServer) -> None:
+    """When it is given, it is what the header says."""
+    with asking(CORTEX, api_key="pat") as client:
+        client.complete("Hi")
+
+    assert ["Bearer pat"] == credentials(server)
+    assert "PROGRAMMATIC_ACCESS_TOKEN" == server.requests[0].headers[TOKEN_TYPE]
+
+
+def test_a_key_pair_is_not_shown(asking: Callable[..., Any], server: FakeServer, private_key: str) -> None:
+    """Neither the key nor its token: by a client, its explanation, or an error that quotes what was sent."""
+    server.always(lambda request: Reply.error(401, message=f"Bad {request.headers['authorization']}"))
+    options = {"account": "myorg-account1", "user": "llm", "private_key": private_key}
+
+    with asking(CORTEX, options=options) as client:
+        error = refused(client)
+        shown = f"{client!r} {client.explain('Hi')!r} {told(error)}"
+
+    token = str(credentials(server)[0]).removeprefix("Bearer ")
+    assert isinstance(error, AuthenticationError)
+    assert not any(word in shown for word in (token, token.rpartition(".")[2], private_key[60:100], "BEGIN"))
+
+
+@pytest.mark.usefixtures("key_pair")
+def test_a_wrong_account_is_refused(asking: Callable[..., Any], server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a server that reads tokens, as the fake does."""
+    monkeypatch.setattr("llmkit.auth.snowflake.account_claim", lambda account: account)
+
+    with asking(CORTEX) as client:
+        error = refused(client)
+
+    assert isinstance(error, AuthenticationError)
+    assert "390144" == error.code

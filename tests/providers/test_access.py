@@ -10,12 +10,14 @@ from llmkit.auth import entra
 from llmkit.auth.tokens import GivenToken, RenewedToken
 from llmkit.errors import ConfigurationError
 from llmkit.providers import ROWS, Means, find_provider
-from llmkit.providers.access import anthropic_access, azure_access, databricks_access
+from llmkit.providers.access import anthropic_access, azure_access, databricks_access, snowflake_access
 from llmkit.settings import SECRET_OPTIONS
 
 TOKEN = {"token": "canary"}
 CLIENT = {"tenant_id": "t", "client_id": "c", "client_secret": "canary"}
 PRINCIPAL = {"host": "https://w.cloud.databricks.com", "client_id": "c", "client_secret": "canary"}
+
+PAIR = {"account": "myorg-account1", "user": "u", "private_key": "canary"}
 
 
 def means(given: dict[str, Any] | None = None, found: dict[str, Any] | None = None, *, keyed: bool = False, at_hand: bool = False) -> Means:
@@ -110,12 +112,35 @@ def test_databricks_service_principal_stands_in_for_a_token(said: Means, kind: t
 
 
 @pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (means(found={"account": "a", "token_type": "OAUTH"}), None),
+        (means(keyed=True), None),
+        (means(found=PAIR, at_hand=True), None),
+        (means(found=PAIR, keyed=True), None),
+        (means(found={"account": "a", "user": "u", "passphrase": "canary"}), None),
+        (means(found=PAIR), RenewedToken),
+        (means(PAIR, at_hand=True), RenewedToken),
+        (means({"private_key_path": "rsa_key.p8"}, PAIR, at_hand=True), RenewedToken),
+    ],
+)
+def test_snowflakes_key_pair_stands_in_for_a_token(said: Means, kind: type | None) -> None:
+    """A given one counts before a token of the environment, one of the environment after it; it says what its token is."""
+    options, auth = snowflake_access(said)
+
+    assert (type(None) if kind is None else kind) is type(auth)
+    assert options.keys() <= {"account", "token_type"}
+    assert (kind is not None) == (options.get("token_type") == "KEYPAIR_JWT")
+
+
+@pytest.mark.parametrize(
     ("access", "given"),
     [
         (anthropic_access, TOKEN),
         (azure_access, TOKEN),
         (azure_access, CLIENT),
         (databricks_access, PRINCIPAL),
+        (snowflake_access, PAIR),
     ],
 )
 def test_a_key_and_another_way_contradict_each_other(access: Any, given: dict[str, str]) -> None:
@@ -140,6 +165,8 @@ def test_a_token_and_a_client_contradict_each_other() -> None:
         (databricks_access, {"client_id": "c", "host": "h"}, "DATABRICKS_CLIENT_SECRET"),
         (databricks_access, {"client_secret": "canary", "host": "h"}, "DATABRICKS_CLIENT_ID"),
         (databricks_access, {"client_id": "c", "client_secret": "canary"}, "DATABRICKS_HOST"),
+        (snowflake_access, {"private_key": "canary", "account": "a"}, "SNOWFLAKE_USER"),
+        (snowflake_access, {"private_key_path": "canary", "user": "u"}, "SNOWFLAKE_ACCOUNT"),
     ],
 )
 def test_half_a_client_is_refused(access: Any, given: dict[str, str], variable: str) -> None:
@@ -158,7 +185,10 @@ def test_a_secret_does_not_go_over_plain_http() -> None:
     assert databricks_access(means({**PRINCIPAL, "host": "http://127.0.0.1:1"}))[1] is not None
 
 
-@pytest.mark.parametrize(("name", "access"), [("anthropic", anthropic_access), ("azure", azure_access), ("databricks", databricks_access)])
+@pytest.mark.parametrize(
+    ("name", "access"),
+    [("anthropic", anthropic_access), ("azure", azure_access), ("databricks", databricks_access), ("snowflake", snowflake_access)],
+)
 def test_the_rows_leave_the_choice_to_it(name: str, access: Any) -> None:
     """So that clients come here."""
     assert access is find_provider(name).choose_access
