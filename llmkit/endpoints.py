@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -26,7 +27,7 @@ from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.quota import RetryQuota
 from llmkit.resilience.traffic import Traffic
 from llmkit.secrets import Headers
-from llmkit.settings import Settings, environ
+from llmkit.settings import SECRET_OPTIONS, Settings, environ
 from llmkit.transport.base import HttpRequest
 
 __all__ = ["Endpoint", "Endpoints"]
@@ -245,9 +246,18 @@ class Endpoints:
             raise ConfigurationError(msg)
         return provider.default_model
 
-    def _options(self, provider: Provider) -> dict[str, str]:
-        given = self.settings.options or {}
-        options = {name: str(value) for name, value in given.items() if value is not None}
+    def _given(self, provider: Provider, own: bool) -> dict[str, Any]:
+        """Return the options that were given, but for those that say to somebody else who one is."""
+        found = {}
+        for name, value in (self.settings.options or {}).items():
+            option = provider.options.get(name)
+            meant = name not in SECRET_OPTIONS if option is None else own or not option.personal
+            if value is not None and meant:
+                found[name] = value
+        return found
+
+    def _options(self, provider: Provider, own: bool) -> dict[str, str]:
+        options = {name: str(value) for name, value in self._given(provider, own).items()}
         for name, option in provider.options.items():
             if name in options:
                 continue
@@ -260,13 +270,13 @@ class Endpoints:
 
     def _access(self, provider: Provider, own: bool) -> tuple[Mapping[str, str], Auth | None]:
         """Return the options in force, and the way to send the credential where the provider has several."""
-        options = self._options(provider)
+        options = self._options(provider, own)
         if provider.choose_access is None:
             return options, None
         where = f"{provider.name} {provider.base_url}"  # a provider's guests have options of their own
         if where not in self._chosen:
             settings = self.settings
-            given = {name: value for name, value in (settings.options or {}).items() if value is not None}
+            given = self._given(provider, own)
             means = Means(
                 options={**options, **given},
                 given=frozenset(given),

@@ -112,7 +112,8 @@ class EntraSource:
         from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError, ServiceResponseError
 
         secrets = () if self.client_secret is None else (self.client_secret.reveal(),)
-        text = clean(f"Entra ID gave no access token: {error}", secrets, limit=1000)
+        instead = "" if self.client_secret is not None else " (a key, given as api_key=, would do as well)"
+        text = clean(f"Entra ID gave no access token{instead}: {error}", secrets, limit=1000)
         status = getattr(error, "status_code", None)
         busy = isinstance(status, int) and (status == 429 or status >= 500)
         # A connection that failed inside msal comes as a refusal, with its cause behind it.

@@ -47,7 +47,7 @@ def account_label(value: str) -> str:
 
 
 _PROJECT_ENV = ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT")
-_GOOGLE_TOKEN = Option(meaning="an access token, or a function that returns one, in place of Google's usual credentials")
+_GOOGLE_TOKEN = Option(personal=True, meaning="an access token, or a function that returns one, in place of Google's usual credentials")
 
 
 def _location(*env: str) -> Option:
@@ -72,14 +72,19 @@ CLOUDS: Mapping[str, Row] = {
             ),
             "api": API,
             "token": Option(
+                personal=True,
                 env=("AZURE_OPENAI_AD_TOKEN", "AZURE_AD_TOKEN"),
                 meaning="a token of Entra ID, or a function that returns one",
             ),
-            "tenant_id": Option(env=("AZURE_TENANT_ID",), meaning="the tenant's id, for Entra ID"),
-            "client_id": Option(env=("AZURE_CLIENT_ID",), meaning="the id of a client, a managed identity or a workload's"),
-            "client_secret": Option(env=("AZURE_CLIENT_SECRET",), meaning="the client's secret"),
-            "scope": Option(env=("AZURE_SCOPE",), meaning="what Entra ID's token is for, where it is not cognitiveservices.azure.com"),
-            "authority": Option(env=("AZURE_AUTHORITY_HOST",), meaning="the host of Entra ID, where it is not the public cloud's"),
+            "tenant_id": Option(personal=True, env=("AZURE_TENANT_ID",), meaning="the tenant's id, for Entra ID"),
+            "client_id": Option(personal=True, env=("AZURE_CLIENT_ID",), meaning="the id of a client, a managed identity or a workload's"),
+            "client_secret": Option(personal=True, env=("AZURE_CLIENT_SECRET",), meaning="the client's secret"),
+            "scope": Option(
+                personal=True, env=("AZURE_SCOPE",), meaning="what Entra ID's token is for, where it is not cognitiveservices.azure.com"
+            ),
+            "authority": Option(
+                personal=True, env=("AZURE_AUTHORITY_HOST",), meaning="the host of Entra ID, where it is not the public cloud's"
+            ),
         },
         dialect=_azure({}),
         choose_dialect=_azure,
@@ -110,8 +115,8 @@ CLOUDS: Mapping[str, Row] = {
         base_env=urls("DATABRICKS"),
         options={
             "host": Option(env=("DATABRICKS_HOST",), meaning="the workspace's address, https://NAME.cloud.databricks.com", read=host),
-            "client_id": Option(env=("DATABRICKS_CLIENT_ID",), meaning="the id of a service principal, in place of a token"),
-            "client_secret": Option(env=("DATABRICKS_CLIENT_SECRET",), meaning="its OAuth secret"),
+            "client_id": Option(personal=True, env=("DATABRICKS_CLIENT_ID",), meaning="the id of a service principal, in place of a token"),
+            "client_secret": Option(personal=True, env=("DATABRICKS_CLIENT_SECRET",), meaning="its OAuth secret"),
         },
         choose_access=databricks_access,
         dialect=OpenAIChat(
@@ -131,13 +136,17 @@ CLOUDS: Mapping[str, Row] = {
             "token_type": Option(
                 default="PROGRAMMATIC_ACCESS_TOKEN", meaning="PROGRAMMATIC_ACCESS_TOKEN, KEYPAIR_JWT or OAUTH: what the key is"
             ),
-            "user": Option(env=("SNOWFLAKE_USER",), meaning="the login name that a key pair is of"),
+            "user": Option(personal=True, env=("SNOWFLAKE_USER",), meaning="the login name that a key pair is of"),
             "private_key_path": Option(
-                env=("SNOWFLAKE_PRIVATE_KEY_PATH", "SNOWFLAKE_PRIVATE_KEY_FILE"), meaning="the file of a private key, in place of a token"
+                personal=True,
+                env=("SNOWFLAKE_PRIVATE_KEY_PATH", "SNOWFLAKE_PRIVATE_KEY_FILE"),
+                meaning="the file of a private key, in place of a token",
             ),
-            "private_key": Option(env=("SNOWFLAKE_PRIVATE_KEY",), meaning="the private key itself, in PEM or DER"),
+            "private_key": Option(personal=True, env=("SNOWFLAKE_PRIVATE_KEY",), meaning="the private key itself, in PEM or DER"),
             "passphrase": Option(
-                env=("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "PRIVATE_KEY_PASSPHRASE"), meaning="what the private key is encrypted with"
+                personal=True,
+                env=("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "PRIVATE_KEY_PASSPHRASE"),
+                meaning="what the private key is encrypted with",
             ),
         },
         choose_access=snowflake_access,

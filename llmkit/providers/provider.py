@@ -31,6 +31,7 @@ class Option:
         meaning: What it is, for errors and documentation.
         choices: What it may be, and what stands in the address for each; empty where it is free.
         read: Turns what people write into what stands in the address; raises ``ConfigurationError``.
+        personal: Whether it says who one is. Then, where a client is given it, that is meant for the client's own provider alone.
     """
 
     env: tuple[str, ...] = ()
@@ -38,6 +39,7 @@ class Option:
     meaning: str = ""
     choices: Mapping[str, str] = field(factory=dict)
     read: Callable[[str], str] | None = None
+    personal: bool = False
 
 
 @frozen(kw_only=True)

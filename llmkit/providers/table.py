@@ -156,7 +156,9 @@ MAKERS: Mapping[str, Row] = {
         static_headers={"anthropic-version": "2023-06-01"},
         options={
             "beta": Option(meaning="the names of features in beta, joined by commas"),
-            "token": Option(env=("ANTHROPIC_AUTH_TOKEN",), meaning="a bearer token, or a function that returns one, in place of a key"),
+            "token": Option(
+                personal=True, env=("ANTHROPIC_AUTH_TOKEN",), meaning="a bearer token, or a function that returns one, in place of a key"
+            ),
         },
         default_model="claude-sonnet-5",
         dialect=_anthropic(name),

@@ -245,6 +245,7 @@ def test_without_credentials_it_is_said_what_was_tried(monkeypatch: pytest.Monke
     error = failure(RenewedToken(EntraSource()))
 
     assert isinstance(error, AuthenticationError)
+    assert "api_key=" in str(error)
     assert "EnvironmentCredential" in str(error)
     assert error.__context__ is None
 

@@ -102,7 +102,7 @@ def test_a_token_is_that_of_the_connector(account: str, der: bytes, issuer: Any)
 
     Not so for ``xy12345-abc.global``, of which 5.2 leaves what stands before the period, 3.x and the documentation before the hyphen.
     """
-    connector = pytest.importorskip("snowflake.connector")
+    connector = pytest.importorskip("snowflake.connector", "5")
     issuer.script.append((200, {}, {"success": False, "code": "390144", "message": "JWT token is invalid.", "data": {}}))
     seen: list[str] = []
     issuer.seen = seen.append

@@ -126,6 +126,26 @@ def test_no_token_is_shown(asking: Callable[..., Any], server: FakeServer, monke
     assert "canary" not in shown
 
 
+def test_a_token_is_meant_for_the_clients_own_provider(
+    asking: Callable[..., Any], server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another, whose options have the same names, gets what the environment holds for it, or says what is missing."""
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", server.url("azure"))
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url("openai"))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk")
+
+    with asking(CLAUDE, options={"token": "canary", "client_secret": "canary"}) as client:
+        client.complete("Hi")
+        client.complete("Hi", model="azure/gpt-4o")
+        client.complete("Hi", model="openai/gpt-4o")
+        with pytest.raises(ConfigurationError):
+            client.complete("Hi", model="databricks/m")
+
+    assert ["Bearer canary", None, "Bearer sk"] == credentials(server)
+    assert "key" == server.requests[1].headers["api-key"]
+
+
 @pytest.mark.parametrize("option", ["token", "client_secret", "private_key", "passphrase"])
 def test_a_client_with_a_literal_secret_is_not_pickled(asking: Callable[..., Any], option: str) -> None:
     """Unless it is asked for."""

@@ -195,7 +195,7 @@ def test_the_rows_leave_the_choice_to_it(name: str, access: Any) -> None:
 
 
 def test_every_secret_option_is_known_for_one() -> None:
-    """A pickle leaves them out by name."""
+    """A pickle leaves them out by name, and no other provider gets them."""
     named = {
         name for row in ROWS for name, option in row.options.items() if set(name.split("_")) & {"token", "secret", "key", "passphrase"}
     }
