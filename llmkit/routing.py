@@ -219,17 +219,16 @@ class Router:
         request = make_request(messages, model=endpoint.model, stream=stream, facts=endpoint.facts, **said)
         beyond = said.keys() - endpoint.parameters - {"system"}
         unknown = sorted(name for name in beyond if getattr(request, name) not in (None, ()))
-        if not unknown:
-            return request, []
         if not self.settings.drop_params:
+            if not unknown:
+                return request, []
             who = endpoint.provider.name if unknown[0] not in endpoint.facts.refuses else endpoint.label
             msg = (
                 f"{who} does not take {', '.join(unknown)}. Leave it out, say it in the provider's own words with "
                 "extra_body=, or make the client with drop_params=True."
             )
             raise UnsupportedParameterError(msg, unknown[0], endpoint.provider.name)
-        nothing: dict[str, Any] = {name: () if name == "tools" else None for name in unknown}
-        return evolve(request, **nothing), unknown
+        return _without_unsayable(_without(request, unknown), unknown, endpoint)
 
     def _call(
         self,
@@ -266,6 +265,25 @@ class Router:
 
 
 _SHOWN = frozenset({"content-type", "accept", "user-agent", "anthropic-version", "anthropic-beta"})
+
+
+def _without(request: CompletionRequest, names: Sequence[str]) -> CompletionRequest:
+    nothing: dict[str, Any] = {name: () if name == "tools" else None for name in names}
+    return evolve(request, **nothing)
+
+
+def _without_unsayable(request: CompletionRequest, dropped: list[str], endpoint: Endpoint) -> tuple[CompletionRequest, list[str]]:
+    """Return *request* without the values that its wire cannot say either, and all that was *dropped*."""
+    while True:
+        try:
+            endpoint.dialect.encode(request, endpoint.place)
+        except UnsupportedParameterError as error:
+            if error.parameter in dropped or getattr(request, error.parameter, None) in (None, ()):
+                raise
+            dropped = [*dropped, error.parameter]
+            request = _without(request, [error.parameter])
+        else:
+            return request, dropped
 
 
 def _foreseen(request: CompletionRequest, endpoint: Endpoint) -> Usage:

@@ -19,7 +19,7 @@ from llmkit.dialects import anthropic_answers
 from llmkit.dialects.anthropic_turns import write_turns
 from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.dialects.wire_json import body_of, written
-from llmkit.errors import ConfigurationError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.facts import ModelFacts
 from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, CompletionRequest, Reasoning
@@ -176,11 +176,11 @@ class AnthropicMessages:
     def _add_sampling(self, body: dict[str, Any], request: CompletionRequest) -> None:
         if request.temperature is not None:
             if request.temperature > 1:
-                self._refuse(f"takes a temperature from 0 to 1, not {request.temperature!r}")
+                self._refuse(f"takes a temperature from 0 to 1, not {request.temperature!r}", "temperature")
             body["temperature"] = request.temperature
         if request.top_p is not None:
             if request.temperature is not None and "one_sampler" in request.facts.traits:
-                self._refuse(f"takes temperature or top_p for {request.model}, not both")
+                self._refuse(f"takes temperature or top_p for {request.model}, not both", "top_p")
             body["top_p"] = request.top_p
         if request.top_k is not None:
             body["top_k"] = request.top_k
@@ -194,10 +194,12 @@ class AnthropicMessages:
         if reasoning in ("none", 0):
             self._stop_thinking(body, request)
         elif facts.thinking == "none":
-            self._refuse(f"has no reasoning for {request.model}, which does not think")
+            self._refuse(f"has no reasoning for {request.model}, which does not think", "reasoning")
         elif isinstance(reasoning, int):
             if facts.thinking == "adaptive" and facts.budget is None:
-                self._refuse(f"takes reasoning for {request.model} as one of minimal, low, medium, high: it has no budget in tokens")
+                self._refuse(
+                    f"takes reasoning for {request.model} as minimal, low, medium or high: it has no budget in tokens", "reasoning"
+                )
             body["thinking"] = {"type": "enabled", "budget_tokens": self._budget(reasoning, body["max_tokens"])}
         else:
             effort = EFFORTS.get(reasoning, reasoning)
@@ -213,13 +215,17 @@ class AnthropicMessages:
     def _stop_thinking(self, body: dict[str, Any], request: CompletionRequest) -> None:
         facts = request.facts
         if facts.can_stop_thinking is False:
-            self._refuse(f"has no reasoning={request.reasoning!r} for {request.model}, which always thinks: the least is 'minimal'")
+            self._refuse(
+                f"has no reasoning={request.reasoning!r} for {request.model}, which always thinks: the least is 'minimal'", "reasoning"
+            )
         if facts.thinks_by_default is not False:
             body["thinking"] = {"type": "between_tools" if "between_tools" in facts.traits else "disabled"}
 
     def _budget(self, budget: int, max_tokens: int) -> int:
         if not LEAST_BUDGET <= budget < max_tokens:
-            self._refuse(f"thinks within {LEAST_BUDGET} tokens or more, and fewer than max_tokens ({max_tokens}); {budget} does not fit")
+            self._refuse(
+                f"thinks within {LEAST_BUDGET} tokens or more, and fewer than max_tokens ({max_tokens}); {budget} does not fit", "reasoning"
+            )
         return budget
 
     def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, facts: ModelFacts) -> str | None:
@@ -256,9 +262,13 @@ class AnthropicMessages:
         if choice is None or choice in ("auto", "none"):
             return None if choice is None else {"type": choice}
         if request.facts.forced_tools is False:
-            self._refuse(f"cannot make {request.model} call a tool: leave out tool_choice={choice!r}, and ask for it in words")
+            self._refuse(
+                f"cannot make {request.model} call a tool: leave out tool_choice={choice!r}, and ask for it in words", "tool_choice"
+            )
         if "budget_tokens" in body.get("thinking", {}):
-            self._refuse(f"cannot make {request.model} call a tool while it thinks: leave out tool_choice={choice!r} or reasoning")
+            self._refuse(
+                f"cannot make {request.model} call a tool while it thinks: leave out tool_choice={choice!r} or reasoning", "tool_choice"
+            )
         return {"type": "any"} if choice == "required" else {"type": "tool", "name": choice}
 
     def _tool(self, tool: Tool, *, strict: bool) -> dict[str, Any]:
@@ -272,15 +282,16 @@ class AnthropicMessages:
             return wire
         if not is_holdable(tool.parameters):
             self._refuse(
-                f"cannot hold a model to the parameters of {tool.name}: they have free keys, a recursion or no type; leave out strict"
+                f"cannot hold a model to the parameters of {tool.name}: they have free keys, a recursion or no type; leave out strict",
+                "tools",
             )
         wire["input_schema"] = held_schema(tool.parameters)
         wire["strict"] = True
         return wire
 
-    def _refuse(self, what: str) -> NoReturn:
+    def _refuse(self, what: str, parameter: str) -> NoReturn:
         msg = f"{self.owner} {what}."
-        raise ConfigurationError(msg)
+        raise UnsupportedParameterError(msg, parameter, self.owner)
 
 
 _ACCEPT = {False: "application/json", True: "text/event-stream"}

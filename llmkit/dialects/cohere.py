@@ -18,7 +18,7 @@ from llmkit.dialects import cohere_answers
 from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.dialects.cohere_turns import Turns, wire_names
 from llmkit.dialects.wire_json import body_of, written
-from llmkit.errors import ConfigurationError
+from llmkit.errors import UnsupportedParameterError
 from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
@@ -117,9 +117,9 @@ class CohereChat:
 
     # -- parameters
 
-    def _refuse(self, what: str) -> None:
+    def _refuse(self, what: str, parameter: str) -> None:
         msg = f"{self.owner} {what}."
-        raise ConfigurationError(msg)
+        raise UnsupportedParameterError(msg, parameter, self.owner)
 
     def _add_sampling(self, body: dict[str, Any], request: CompletionRequest) -> None:
         for name, wire in NAMES.items():
@@ -133,11 +133,11 @@ class CohereChat:
             if value is None:
                 continue
             if not 0 <= value <= 1:
-                self._refuse(f"takes {name} from 0 to 1, not {value!r}")
+                self._refuse(f"takes {name} from 0 to 1, not {value!r}", name)
             body[name] = value
         if request.stop is not None:
             if len(request.stop) > MOST_STOPS:
-                self._refuse(f"takes at most {MOST_STOPS} stop sequences, not {len(request.stop)}")
+                self._refuse(f"takes at most {MOST_STOPS} stop sequences, not {len(request.stop)}", "stop")
             body["stop_sequences"] = list(request.stop)
 
     def _add_tools(self, body: dict[str, Any], request: CompletionRequest, names: Mapping[str, str]) -> None:
@@ -146,7 +146,7 @@ class CohereChat:
         if request.facts.forced_tools is False and choice not in (None, "auto"):
             if choice == "none":
                 return  # the model knows no choice, but what is not offered is not called
-            self._refuse(f"cannot make {request.model} call a tool: tool_choice is 'auto' or 'none' with it, not {choice!r}")
+            self._refuse(f"cannot make {request.model} call a tool: tool_choice is 'auto' or 'none' with it, not {choice!r}", "tool_choice")
         if choice == "none":
             body["tool_choice"] = "NONE"
         elif choice not in (None, "auto"):
@@ -198,7 +198,7 @@ class CohereChat:
                 body["thinking"] = {"type": "disabled"}
             return
         if request.facts.thinking == "none":
-            self._refuse(f"has no reasoning for {request.model}, which does not think")
+            self._refuse(f"has no reasoning for {request.model}, which does not think", "reasoning")
         budget = reasoning if isinstance(reasoning, int) else BUDGETS[reasoning]
         body["thinking"] = {"type": "enabled"} if budget is None else {"type": "enabled", "token_budget": budget}
 

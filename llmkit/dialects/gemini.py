@@ -17,7 +17,7 @@ from attrs import field, frozen
 from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.dialects.gemini_contents import Contents
 from llmkit.dialects.wire_json import body_of
-from llmkit.errors import ConfigurationError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.facts import ModelFacts
 from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, CompletionRequest
@@ -186,7 +186,7 @@ class Gemini:
             return _no_thinking(facts, model)
         if facts.thinking == "none":
             msg = f"{model} does not think: leave reasoning={reasoning!r} out."
-            raise ConfigurationError(msg)
+            raise UnsupportedParameterError(msg, "reasoning", self.owner)
         if isinstance(reasoning, int):
             return {"includeThoughts": True, "thinkingBudget": _budget(reasoning, facts, model)}
         if facts.thinking == "budget":
@@ -194,7 +194,7 @@ class Gemini:
             return {"includeThoughts": True, "thinkingBudget": min(max(BUDGETS[reasoning], least), most)}
         if facts.efforts and reasoning not in facts.efforts:
             msg = f"{model} thinks with reasoning {', '.join(facts.efforts)}, not {reasoning!r}."
-            raise ConfigurationError(msg)
+            raise UnsupportedParameterError(msg, "reasoning", self.owner)
         return {"includeThoughts": True, "thinkingLevel": reasoning}
 
     # -- the history
@@ -248,18 +248,18 @@ def _no_thinking(facts: ModelFacts, model: str) -> dict[str, Any]:
     if facts.can_stop_thinking is False:
         least = f"reasoning={facts.efforts[0]!r}" if facts.efforts else f"reasoning={facts.budget[0]}" if facts.budget else "less"
         msg = f"{model} cannot stop thinking; the least that can be asked of it is {least}."
-        raise ConfigurationError(msg)
+        raise UnsupportedParameterError(msg, "reasoning", "")
     return {"thinkingBudget": 0}
 
 
 def _budget(tokens: int, facts: ModelFacts, model: str) -> int:
     if facts.thinking == "level":
         msg = f"{model} has no budget to think with, only levels: reasoning is one of {', '.join(facts.efforts or BUDGETS)}, not {tokens}."
-        raise ConfigurationError(msg)
+        raise UnsupportedParameterError(msg, "reasoning", "")
     if facts.budget is not None and not facts.budget[0] <= tokens <= facts.budget[1]:
         least, most = facts.budget
         msg = f"{model} thinks with {least} to {most} tokens, not {tokens}."
-        raise ConfigurationError(msg)
+        raise UnsupportedParameterError(msg, "reasoning", "")
     return tokens
 
 

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from llmkit.dialects import ollama_answers
 from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.dialects.wire_json import body_of, written
-from llmkit.errors import ConfigurationError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.content import Document, Image, Message, Native, Part, Text, Thinking, ToolCall, ToolResult
 from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, CompletionRequest
@@ -119,7 +119,7 @@ class OllamaChat:
             return  # what is not offered is not called
         if choice not in (None, "auto"):
             msg = f"{self.owner} cannot make a model call a tool: tool_choice is 'auto' or 'none' here, not {choice!r}."
-            raise ConfigurationError(msg)
+            raise UnsupportedParameterError(msg, "tool_choice", self.owner)
         from llmkit.dialects.ollama_schema import for_template
 
         body["tools"] = [
@@ -147,11 +147,11 @@ class OllamaChat:
         reasoning = request.reasoning
         if isinstance(reasoning, int) and reasoning > 0:
             msg = f"{self.owner} takes reasoning as one of {', '.join(EFFORTS)}; it has no budget in tokens."
-            raise ConfigurationError(msg)
+            raise UnsupportedParameterError(msg, "reasoning", self.owner)
         think = EFFORTS[str(reasoning or "none")]
         if think is False and request.facts.can_stop_thinking is False:
             msg = f"{request.model} cannot be kept from thinking: reasoning is one of {', '.join(request.facts.efforts)} with it."
-            raise ConfigurationError(msg)
+            raise UnsupportedParameterError(msg, "reasoning", self.owner)
         return think
 
     # -- messages

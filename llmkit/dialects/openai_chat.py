@@ -18,7 +18,7 @@ from attrs import field, frozen
 from llmkit.dialects import openai_answers, openai_faults
 from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.dialects.openai_messages import MessageWriter
-from llmkit.errors import ConfigurationError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
@@ -266,7 +266,7 @@ class OpenAIChat:
                 body["thinking_budget"] = reasoning
         elif isinstance(reasoning, int):
             msg = f"{self.owner} takes reasoning as one of none, minimal, low, medium, high; it has no budget in tokens."
-            raise ConfigurationError(msg)
+            raise UnsupportedParameterError(msg, "reasoning", self.owner)
         elif self.reasoning == "thinking":
             body["thinking"] = {"type": "disabled" if reasoning == "none" else "enabled"}
         elif self.reasoning == "thinking_effort":

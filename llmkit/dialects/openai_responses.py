@@ -19,7 +19,7 @@ from llmkit.dialects import openai_faults, openai_responses_answers
 from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.dialects.openai_responses_items import ItemWriter
 from llmkit.dialects.wire_json import body_of, written
-from llmkit.errors import ConfigurationError
+from llmkit.errors import UnsupportedParameterError
 from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
@@ -154,7 +154,7 @@ class OpenAIResponses:
     def _add_reasoning(self, body: dict[str, Any], request: CompletionRequest) -> None:
         effort, efforts = request.reasoning, request.facts.efforts
         if isinstance(effort, int):
-            self._refuse("takes reasoning as one of none, minimal, low, medium, high; it has no budget in tokens")
+            self._refuse("takes reasoning as one of none, minimal, low, medium, high; it has no budget in tokens", "reasoning")
         if effort == "minimal" and efforts and effort not in efforts:
             effort = "low"  # later models have nothing lower
         body["reasoning"] = {"effort": effort}
@@ -187,9 +187,9 @@ class OpenAIResponses:
         if request.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = request.parallel_tool_calls
 
-    def _refuse(self, what: str) -> NoReturn:
+    def _refuse(self, what: str, parameter: str) -> NoReturn:
         msg = f"{self.owner} {what}."
-        raise ConfigurationError(msg)
+        raise UnsupportedParameterError(msg, parameter, self.owner)
 
 
 _NOTHING: Mapping[str, Any] = {}

@@ -232,3 +232,28 @@ def test_a_client_that_cannot_work_is_not_made(face: Any, arguments: dict[str, A
         face.client(**arguments)
 
     assert "sk\n1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "dropped"),
+    [
+        ("ollama/llama3.2", {"tools": [{"type": "function", "function": {"name": "look"}}], "tool_choice": "required"}, ("tool_choice",)),
+        ("ollama/qwen3", {"reasoning": 2000, "frequency_penalty": 0.5}, ("reasoning",)),
+        ("cohere/command-a-03-2025", {"presence_penalty": -1.0, "stop": list("abcdef")}, ("presence_penalty", "stop")),
+        ("anthropic/claude-sonnet-4-5", {"temperature": 1.5, "seed": 7}, ("seed", "temperature")),
+    ],
+)
+def test_values_that_a_wire_cannot_say_are_dropped_where_that_was_asked_for(
+    face: Any, server: FakeServer, model: str, parameters: dict[str, Any], dropped: tuple[str, ...]
+) -> None:
+    """As names that it does not know; explain() tells which. Without being asked for, they are refused by name."""
+    place = {"base_url": server.url(model.partition("/")[0]), "api_key": "sk-test-0123456789"}
+    strict, lenient = face.client(model, **place), face.client(model, drop_params=True, **place)
+
+    with pytest.raises(UnsupportedParameterError) as caught:
+        strict.complete("Say hi", **parameters)
+    reply = lenient.complete("Say hi", **parameters)
+
+    assert caught.value.parameter in dropped
+    assert reply.finish_reason in ("stop", "tool_calls")
+    assert dropped == lenient.explain("Say hi", **parameters).dropped

@@ -329,7 +329,7 @@ def test_every_model_is_asked_in_its_way(claude: Connect, model: str) -> None:
 @pytest.mark.parametrize("model", ALWAYS_THINKING)
 def test_a_model_that_always_thinks_is_not_told_to_stop(claude: Connect, server: FakeServer, model: str) -> None:
     """It would answer with an error."""
-    with pytest.raises(ConfigurationError, match="always thinks"):
+    with pytest.raises(UnsupportedParameterError, match="always thinks"):
         claude(model).complete("Hi", reasoning="none")
 
     assert [] == server.requests

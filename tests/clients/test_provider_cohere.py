@@ -11,7 +11,6 @@ from attrs.validators import ge
 
 from llmkit import (
     AuthenticationError,
-    ConfigurationError,
     ContentFilterError,
     ContextWindowExceededError,
     Document,
@@ -186,7 +185,7 @@ def test_what_cannot_be_said_is_refused_before_it_is_sent(cohere: Callable[..., 
     """Or left out, where the client was told to."""
     with pytest.raises(UnsupportedParameterError, match="does not take parallel_tool_calls"):
         cohere().complete("Hi", tools=[get_weather], parallel_tool_calls=False)
-    with pytest.raises(ConfigurationError, match="from 0 to 1"):
+    with pytest.raises(UnsupportedParameterError, match="from 0 to 1"):
         cohere().complete("Hi", presence_penalty=-1)
 
     assert "You said: Hi" == cohere(drop_params=True).complete("Hi", user="ann", metadata={"a": "b"}).text

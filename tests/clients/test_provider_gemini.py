@@ -11,7 +11,6 @@ from attrs import frozen
 
 from llmkit.errors import (
     AuthenticationError,
-    ConfigurationError,
     InvalidRequestError,
     ModelNotFoundError,
     OverloadedError,
@@ -281,7 +280,7 @@ def test_what_cannot_be_said_is_refused_or_dropped(gemini: Any, server: FakeServ
 
 def test_thinking_a_model_cannot_do_is_refused(gemini: Any, server: FakeServer) -> None:
     """Before anything is sent."""
-    with pytest.raises(ConfigurationError, match="cannot stop thinking"):
+    with pytest.raises(UnsupportedParameterError, match="cannot stop thinking"):
         gemini("gemini-2.5-pro").complete("Hi", reasoning="none")
 
     assert 0 == server.hits

@@ -171,7 +171,7 @@ def test_what_cannot_be_said_is_refused_before_it_is_sent(ollama: Callable[..., 
     """Or left out, where the client was told to."""
     with pytest.raises(UnsupportedParameterError, match="does not take parallel_tool_calls"):
         ollama().complete("Hi", tools=[get_weather], parallel_tool_calls=False)
-    with pytest.raises(ConfigurationError, match="cannot make a model call"):
+    with pytest.raises(UnsupportedParameterError, match="cannot make a model call"):
         ollama().complete("Hi", tools=[get_weather], tool_choice="required")
 
     assert "You said: Hi" == ollama(drop_params=True).complete("Hi", user="ann").text

@@ -10,7 +10,7 @@ import pytest
 from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.anthropic import AnthropicMessages
 from llmkit.dialects.base import Place
-from llmkit.errors import ConfigurationError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.content import Document, Image, user
 from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, make_request
@@ -96,13 +96,13 @@ def test_what_the_wire_has_no_word_for_is_no_parameter_of_it() -> None:
 
 def test_a_temperature_above_one_is_refused_by_name() -> None:
     """Other wires go up to two."""
-    with pytest.raises(ConfigurationError, match=r"temperature from 0 to 1, not 1\.5"):
+    with pytest.raises(UnsupportedParameterError, match=r"temperature from 0 to 1, not 1\.5"):
         body(temperature=1.5)
 
 
 def test_two_samplers_are_refused_where_the_model_takes_one() -> None:
     """It would answer with an error."""
-    with pytest.raises(ConfigurationError, match="temperature or top_p for claude-sonnet-4-5, not both"):
+    with pytest.raises(UnsupportedParameterError, match="temperature or top_p for claude-sonnet-4-5, not both"):
         body(temperature=0.5, top_p=0.9)
 
 
@@ -187,7 +187,7 @@ def test_reasoning_is_said_in_the_models_way(model: str, reasoning: Any, thinkin
 )
 def test_reasoning_that_cannot_be_is_refused(model: str, parameters: dict[str, Any], match: str) -> None:
     """By name, with what would do."""
-    with pytest.raises(ConfigurationError, match=match):
+    with pytest.raises(UnsupportedParameterError, match=match):
         body(model=model, **parameters)
 
 
@@ -227,13 +227,13 @@ def test_choices_are_objects(said: dict[str, Any], expected: Any) -> None:
 
 def test_a_model_that_cannot_be_forced_is_not_asked_to() -> None:
     """It would answer with an error."""
-    with pytest.raises(ConfigurationError, match="cannot make claude-opus-5-5 call a tool"):
+    with pytest.raises(UnsupportedParameterError, match="cannot make claude-opus-5-5 call a tool"):
         body(model="claude-opus-5-5", tools=[LOOK], tool_choice="look")
 
 
 def test_a_model_that_thinks_within_a_budget_cannot_be_forced() -> None:
     """One that thinks as it sees fit can."""
-    with pytest.raises(ConfigurationError, match="while it thinks"):
+    with pytest.raises(UnsupportedParameterError, match="while it thinks"):
         body(tools=[LOOK], tool_choice="required", reasoning="low")
 
     assert {"type": "any"} == body(model="claude-opus-4-6", tools=[LOOK], tool_choice="required", reasoning="low")["tool_choice"]
@@ -256,7 +256,7 @@ def test_a_strict_tool_is_held_to_its_schema() -> None:
 
 def test_a_strict_tool_that_cannot_be_held_is_refused() -> None:
     """By its name."""
-    with pytest.raises(ConfigurationError, match="parameters of free"):
+    with pytest.raises(UnsupportedParameterError, match="parameters of free"):
         body(tools=[Tool(name="free", parameters=FREE, strict=True)])
 
 

@@ -10,7 +10,7 @@ import pytest
 from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.base import Place
 from llmkit.dialects.cohere import PARAMETERS_SAID, CohereChat
-from llmkit.errors import ConfigurationError
+from llmkit.errors import UnsupportedParameterError
 from llmkit.models.content import Document, user
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
@@ -97,7 +97,7 @@ def test_the_ends_of_the_nucleus_are_the_next_that_are_taken(given: float, said:
 )
 def test_what_is_out_of_its_range_is_refused(parameters: dict[str, Any], words: str) -> None:
     """By name."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(UnsupportedParameterError, match=words):
         body(**parameters)
 
 
@@ -136,7 +136,7 @@ def test_reasoning_is_a_switch_with_a_budget(model: str, reasoning: Any, said: d
 def test_a_model_that_does_not_think_is_not_told_to() -> None:
     """Nor told not to: it would refuse both."""
     assert "thinking" not in body(model="command-a-03-2025", reasoning="none")
-    with pytest.raises(ConfigurationError, match="no reasoning for command-a-03-2025"):
+    with pytest.raises(UnsupportedParameterError, match="no reasoning for command-a-03-2025"):
         body(model="command-a-03-2025", reasoning="low")
 
 
@@ -173,7 +173,7 @@ def test_older_models_know_no_choice() -> None:
     """None of the tools can be kept away only by not offering them."""
     assert "tools" in body(model="command-r-08-2024", tools=[LOOK], tool_choice="auto")
     assert {"tools", "tool_choice"}.isdisjoint(body(model="command-r-08-2024", tools=[LOOK], tool_choice="none"))
-    with pytest.raises(ConfigurationError, match="cannot make command-r-plus call a tool"):
+    with pytest.raises(UnsupportedParameterError, match="cannot make command-r-plus call a tool"):
         body(model="command-r-plus", tools=[LOOK], tool_choice="required")
 
 

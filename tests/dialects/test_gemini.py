@@ -11,7 +11,7 @@ from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.base import Place
 from llmkit.dialects.gemini import Gemini
 from llmkit.dialects.gemini_contents import ANY_SEAL
-from llmkit.errors import ConfigurationError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.content import (
     Audio,
     Document,
@@ -270,7 +270,7 @@ def test_thinking_is_asked_for_as_the_model_understands_it(model: str, reasoning
 )
 def test_thinking_that_a_model_cannot_do_is_refused_by_name(model: str, reasoning: Any, words: str) -> None:
     """With what it can do instead."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(UnsupportedParameterError, match=words):
         config(model=model, reasoning=reasoning)
 
 

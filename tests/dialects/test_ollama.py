@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.base import Place
 from llmkit.dialects.ollama import PARAMETERS_SAID, OllamaChat
-from llmkit.errors import ConfigurationError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.content import (
     Audio,
     Document,
@@ -148,7 +148,7 @@ def test_efforts_are_said_as_think(reasoning: Any, think: Any) -> None:
 
 def test_a_budget_in_tokens_cannot_be_said() -> None:
     """It is refused rather than guessed."""
-    with pytest.raises(ConfigurationError, match="no budget in tokens"):
+    with pytest.raises(UnsupportedParameterError, match="no budget in tokens"):
         body(reasoning=1024)
 
 
@@ -156,7 +156,7 @@ def test_a_model_that_always_thinks_cannot_be_stopped() -> None:
     """The server would ignore it in silence."""
     request = make_request("Hi", model="gpt-oss:20b", facts=facts_of("gpt-oss:20b"), reasoning="none")
 
-    with pytest.raises(ConfigurationError, match="gpt-oss:20b cannot be kept from thinking: reasoning is one of low, medium, high"):
+    with pytest.raises(UnsupportedParameterError, match="gpt-oss:20b cannot be kept from thinking: reasoning is one of low, medium, high"):
         DIALECT.encode(request, PLACE)
 
 
@@ -199,7 +199,7 @@ def test_a_choice_is_free_or_none(choice: str | None, offered: bool) -> None:
 @pytest.mark.parametrize("choice", ["required", "look"])
 def test_a_call_cannot_be_demanded(choice: str) -> None:
     """The wire has no word for it."""
-    with pytest.raises(ConfigurationError, match="cannot make a model call a tool"):
+    with pytest.raises(UnsupportedParameterError, match="cannot make a model call a tool"):
         body(tools=[LOOK], tool_choice=choice)
 
 

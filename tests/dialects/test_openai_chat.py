@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from llmkit.dialects.base import Place, merged
 from llmkit.dialects.openai_chat import OpenAIChat
-from llmkit.errors import ConfigurationError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.content import (
     Audio,
     Document,
@@ -555,5 +555,5 @@ def test_what_the_wire_cannot_say_is_refused_by_name(messages: Message, fields: 
 
 def test_a_budget_is_refused_where_there_is_none() -> None:
     """An effort cannot be made of a number of tokens."""
-    with pytest.raises(ConfigurationError, match="no budget"):
+    with pytest.raises(UnsupportedParameterError, match="no budget"):
         request(reasoning=900)

@@ -9,7 +9,7 @@ import pytest
 
 from llmkit.dialects.base import Place
 from llmkit.dialects.openai_chat import OpenAIChat
-from llmkit.errors import ConfigurationError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.content import Image, Message, Text, Thinking, ToolCall, ToolResult, assistant, system, tool_result, user
 from llmkit.models.request import make_request
 from llmkit.providers import ROWS, find_provider
@@ -333,7 +333,7 @@ def test_an_effort_is_said_in_the_servers_words(name: str, reasoning: str | int,
 
 def test_a_budget_is_refused_where_there_is_none() -> None:
     """Also by those that take an effort beside the switch."""
-    with pytest.raises(ConfigurationError, match="no budget in tokens"):
+    with pytest.raises(UnsupportedParameterError, match="no budget in tokens"):
         body("ark", reasoning=2000)
 
 

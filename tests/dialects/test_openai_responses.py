@@ -9,7 +9,7 @@ import pytest
 
 from llmkit.dialects.base import Place
 from llmkit.dialects.openai_responses import OpenAIResponses
-from llmkit.errors import ConfigurationError
+from llmkit.errors import UnsupportedParameterError
 from llmkit.models.facts import ModelFacts
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
@@ -81,7 +81,7 @@ def test_what_the_wire_cannot_say_is_not_a_parameter(name: str) -> None:
 
 def test_a_budget_is_refused() -> None:
     """The wire has efforts only."""
-    with pytest.raises(ConfigurationError, match="no budget in tokens"):
+    with pytest.raises(UnsupportedParameterError, match="no budget in tokens"):
         body(reasoning=900)
 
 
