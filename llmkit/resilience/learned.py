@@ -181,7 +181,8 @@ class Pace:
     """
     How fast one key may be used at one endpoint, by what the provider says. Safe to share between threads and tasks; it never waits.
 
-    ``delay`` is asked before each request. Who is told 0.0 sends, and says once how that ended: ``learn``, or ``lost``.
+    ``delay`` is asked before each request. Who is told 0.0 sends, and says once how that ended: ``learn`` as soon as the head of the
+    reply is there, since it tells how things stood then; ``lost`` if none came; ``unsent`` if it was not sent after all.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -219,6 +220,11 @@ class Pace:
     def lost(self, tokens: float = 0.0) -> None:
         """No reply has come, or none will: the provider may have counted the request all the same."""
         self.learn({}, 0.0, tokens)
+
+    def unsent(self, tokens: float = 0.0) -> None:
+        """The request was not sent after all: the provider knows nothing of it."""
+        with self._lock:
+            self._arrived(tokens)
 
     def renew(self) -> None:
         """Take a new lock, and forget what is under way: in a forked child that is the parent's."""

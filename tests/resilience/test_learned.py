@@ -276,6 +276,16 @@ def test_a_reply_without_headers_was_counted_all_the_same(clock: Any) -> None:
     assert 1.0 == pace.delay()
 
 
+def test_what_was_not_sent_after_all_costs_nothing(clock: Any) -> None:
+    """It is not under way any more, and the provider has not counted it."""
+    pace = paced(clock, told(1, "59s"))
+    assert [0.0, GLANCE] == [pace.delay(), pace.delay()]
+
+    pace.unsent()
+
+    assert 0.0 == pace.delay()
+
+
 def test_a_limit_that_is_not_told_again_is_forgotten(clock: Any) -> None:
     """After its reset and as long again: another key, another plan, another gateway."""
     pace = paced(clock, told(0, "10"))

@@ -119,6 +119,28 @@ def test_a_wait_that_is_too_long_is_refused_at_once(clock: Any) -> None:
     assert not limiter.enter(deadline_in=4.0).granted
 
 
+def test_the_wait_that_is_foreseen_counts_who_still_waits(clock: Any) -> None:
+    """Not those who were granted since, and not those who have left."""
+    limiter = make(clock, tokens=(100.0, 10.0))
+    limiter.enter(tokens=100)
+    first, second, last = limiter.enter(tokens=20), limiter.enter(tokens=30), limiter.enter(tokens=5)
+    foreseen: list[float | None] = []
+
+    def ask() -> None:
+        with pytest.raises(RateLimitTimeoutError) as caught:
+            limiter.enter(tokens=10, deadline_in=0.25)
+        foreseen.append(caught.value.retry_after)
+
+    ask()
+    clock.advance(2.0)
+    ask()
+    second.cancel()
+    ask()
+
+    assert [6.5, 4.5, 1.5] == foreseen
+    assert (True, 0.5) == (first.granted, last.delay())
+
+
 @pytest.mark.parametrize(("need", "what"), [({"requests": 3}, "3 requests"), ({"tokens": 101}, "101 tokens")])
 def test_what_can_never_be_had_is_refused_at_once(clock: Any, need: dict[str, int], what: str) -> None:
     """More than there is room for: waiting would be for ever, and trying again is no help."""
