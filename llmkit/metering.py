@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
+from functools import reduce
 
 from attrs import field, frozen
 
@@ -21,6 +22,16 @@ from llmkit.models.price import EXACT
 from llmkit.models.usage import Usage
 
 __all__ = ["Tracker", "UsageEstimator", "current_trackers", "track"]
+
+
+KINDS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "reasoning_tokens",
+)
 
 
 @frozen
@@ -49,32 +60,39 @@ class UsageEstimator:
 
 
 class Tally:
-    """A running sum. Guarded by its tracker's lock."""
+    """A running sum, in plain numbers since every answer is added. Guarded by its tracker's lock."""
 
-    __slots__ = ("answers", "cost", "unpriced", "usage")
+    __slots__ = ("answers", "cost", "reported", "tokens", "unpriced")
 
     def __init__(self) -> None:
-        self.usage = Usage()
+        self.tokens = [0] * len(KINDS)
+        self.reported = True
         self.cost = Decimal(0)
         self.answers = 0
         self.unpriced = 0
 
     def add(self, usage: Usage, cost: Decimal | None) -> None:
         self.answers += 1
-        self.usage = usage if self.answers == 1 else self.usage + usage
+        tokens = self.tokens
+        tokens[0] += usage.input_tokens
+        tokens[1] += usage.output_tokens
+        tokens[2] += usage.cache_read_tokens
+        tokens[3] += usage.cache_write_tokens
+        tokens[4] += usage.cache_write_1h_tokens
+        tokens[5] += usage.reasoning_tokens
+        self.reported = self.reported and usage.reported
         if cost is None:
             self.unpriced += 1
         else:
             self.cost = EXACT.add(self.cost, cost)
 
-    def estimator(self, by_model: Mapping[str, UsageEstimator]) -> UsageEstimator:
-        known = self.unpriced < self.answers or self.answers == 0
+    def estimator(self) -> UsageEstimator:
+        usage = Usage(**dict(zip(KINDS, self.tokens, strict=True)), reported=self.reported)
         return UsageEstimator(
-            self.usage.input_tokens,
-            self.usage.output_tokens,
-            self.cost if known else None,
-            by_model=by_model,
-            usage=self.usage,
+            usage.input_tokens,
+            usage.output_tokens,
+            self.cost if self.unpriced < self.answers or self.answers == 0 else None,
+            usage=usage,
             answers=self.answers,
             unpriced=self.unpriced,
         )
@@ -86,7 +104,6 @@ class Tracker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tallies: dict[str, Tally] = {}
-        self._total = Tally()
         renewed_in_child(self)
 
     def renew(self) -> None:
@@ -106,12 +123,22 @@ class Tracker:
             if tally is None:
                 tally = self._tallies[label] = Tally()
             tally.add(usage, cost)
-            self._total.add(usage, cost)
 
     def snapshot(self) -> UsageEstimator:
         """Return what was counted up to now, all of one moment."""
         with self._lock:
-            return self._total.estimator({label: tally.estimator({}) for label, tally in self._tallies.items()})
+            by_model = {label: tally.estimator() for label, tally in self._tallies.items()}
+        known = [part.estimated_cost for part in by_model.values() if part.estimated_cost is not None]
+        usage = sum((part.usage for part in by_model.values()), Usage())
+        return UsageEstimator(
+            usage.input_tokens,
+            usage.output_tokens,
+            reduce(EXACT.add, known, Decimal(0)) if known or not by_model else None,
+            by_model=by_model,
+            usage=usage,
+            answers=sum(part.answers for part in by_model.values()),
+            unpriced=sum(part.unpriced for part in by_model.values()),
+        )
 
     @property
     def input_tokens(self) -> int:
