@@ -176,14 +176,12 @@ class Exchange(Generic[Answer]):
 
     def read(self, response: HttpResponse) -> None:
         """Take in the whole response."""
-        self._response = response
-        self._refuse_bad_status(response)
+        self._arrived(response)
         self._succeed(self.call.job.decode(response))
 
     def open(self, response: HttpResponse) -> None:
         """Take in the head of a response whose body is streamed."""
-        self._response = response
-        self._refuse_bad_status(response)
+        self._arrived(response)
         request = self.call.job.request
         assert request is not None  # only completions are streamed
         self._decoder = self.call.endpoint.dialect.decoder(response, request)
@@ -244,7 +242,12 @@ class Exchange(Generic[Answer]):
             self._bound = "deadline"
         return max(left, 0.0)
 
-    def _refuse_bad_status(self, response: HttpResponse) -> None:
+    def _arrived(self, response: HttpResponse) -> None:
+        self._response = response
+        pace, self._pace = self._pace, None
+        if pace is not None:
+            # Now: at the end of a stream what its head said of limits is long out of date.
+            pace.learn(response.headers, time.time(), self.call.rough_tokens)
         if not 200 <= response.status < 300:
             raise WireError(self.call.endpoint.dialect.fault(response))
 
@@ -354,9 +357,10 @@ class Exchange(Generic[Answer]):
             getattr(self._site_permit, outcome if kind in UNREACHED and not there else "success" if there else "neutral")()
         if self._started and self.call.endpoint.traffic is not None:
             self.call.endpoint.traffic.end(self._latency(outcome))
-        if self._pace is not None:
-            headers = self._response.headers if self._response is not None else {}
-            self._pace.learn(headers, time.time(), self.call.rough_tokens)
+        pace, self._pace = self._pace, None
+        if pace is not None:
+            tell = pace.lost if self._started else pace.unsent
+            tell(self.call.rough_tokens)
         if self._lease is not None:
             if outcome == "success":
                 self._lease.good(self.call.endpoint.model)

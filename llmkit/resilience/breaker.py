@@ -184,7 +184,7 @@ class CircuitBreaker:
         self._clock = clock
         self._chance = chance
         self._observers = tuple(on_change)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._openings = 0  # in a row, without having been closed
         self._period = self._closed()
         renewed_in_child(self)
@@ -242,7 +242,7 @@ class CircuitBreaker:
 
     def renew(self) -> None:
         """Take a new lock and forget the probes under way: in a forked child their threads are not there."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._period.leases.clear()
 
     def __repr__(self) -> str:

@@ -49,7 +49,7 @@ class HedgePolicy:
 
     def __init__(self, config: Hedge) -> None:
         self.config = config
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._calls = 0
         self._hedged = 0
         renewed_in_child(self)
@@ -76,4 +76,4 @@ class HedgePolicy:
         return self._hedged / self._calls if self._calls else 0.0
 
     def renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

@@ -203,7 +203,7 @@ class Group:
     """The keys of one provider in this process, by the digest of their secrets, as long as a pool holds them."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.keys: weakref.WeakValueDictionary[bytes, KeyState] = weakref.WeakValueDictionary()
         self.taken = 0  # leases ever given
         self.process = 0  # counts forks: a lease of the parent is none in the child
@@ -211,7 +211,7 @@ class Group:
 
     def renew(self) -> None:
         """Take a new lock and forget the leases: in a forked child those who hold them are not there."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.process += 1
         queues: set[Queue | None] = set()
         for key in list(self.keys.values()):
@@ -235,7 +235,7 @@ class _Registry:
 
     def renew(self) -> None:
         """Take a new lock: in a forked child the old one may be held by a thread that is not there."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
 
 _registry = renewed_in_child(_Registry())

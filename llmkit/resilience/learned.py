@@ -190,7 +190,7 @@ class Pace:
         self._allowances: dict[str, _Allowance] = {}
         self._requests = 0  # under way
         self._tokens = 0.0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renewed_in_child(self)
 
     def delay(self, tokens: float = 0.0) -> float:
@@ -228,7 +228,7 @@ class Pace:
 
     def renew(self) -> None:
         """Take a new lock, and forget what is under way: in a forked child that is the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._requests, self._tokens = 0, 0.0
 
     def __repr__(self) -> str:

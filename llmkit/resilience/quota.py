@@ -31,7 +31,7 @@ class RetryQuota:
         self._timeout_cost = timeout_cost
         self._income = income
         self._left = capacity
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renewed_in_child(self)
 
     @property
@@ -58,7 +58,7 @@ class RetryQuota:
 
     def renew(self) -> None:
         """Take a new lock: in a forked child the old one may be held by a thread that is not there."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"RetryQuota({self._left} of {self._capacity} left)"

@@ -22,7 +22,7 @@ class Traffic:
     """The calls at one endpoint. Safe to share between threads and tasks; it never waits."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._latencies: deque[float] = deque(maxlen=REMEMBERED)
         self._in_flight = 0
         self._average: float | None = None
@@ -61,5 +61,5 @@ class Traffic:
 
     def renew(self) -> None:
         """Forget what is under way: in a forked child it is not there."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._in_flight = 0
