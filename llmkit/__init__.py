@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmkit.catalogue.registry import ModelRegistry as ModelRegistry
     from llmkit.client import Client as Client
     from llmkit.client import CompletionStream as CompletionStream
+    from llmkit.config.values import LLMConfig as LLMConfig
     from llmkit.errors import AllProvidersFailedError as AllProvidersFailedError
     from llmkit.errors import AuthenticationError as AuthenticationError
     from llmkit.errors import BudgetExceededError as BudgetExceededError
@@ -101,6 +102,7 @@ _HOMES = {
     "llmkit.client": "Client CompletionStream",
     "llmkit.catalogue.estimates": "estimate_cost",
     "llmkit.catalogue.registry": "ModelRegistry",
+    "llmkit.config.values": "LLMConfig",
     "llmkit.errors": (
         "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "
         "ContextWindowExceededError DeadlineExceededError ErrorCategory InternalError InvalidRequestError LLMKitError "

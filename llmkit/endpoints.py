@@ -18,6 +18,7 @@ from llmkit._fork import renewed_in_child
 from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth, RenewableAuth
 from llmkit.catalogue.registry import ModelRegistry, cost_of, facts_at, maker_of
+from llmkit.config.references import Referenced
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
 from llmkit.events import Event, Hooks
@@ -355,8 +356,14 @@ class Endpoints:
         settings = self.settings
         if own and settings.api_keys is not None:
             reasons.append("The keys are those given as api_keys=.")
-            return settings.api_keys if isinstance(settings.api_keys, APIKeyPool) else APIKeyPool(list(settings.api_keys))
+            if isinstance(settings.api_keys, APIKeyPool):
+                return settings.api_keys
+            names = [key.source if isinstance(key, Referenced) else f"key {place}" for place, key in enumerate(settings.api_keys, start=1)]
+            return APIKeyPool(list(settings.api_keys), names=names)
         if own and settings.api_key is not None:
+            if isinstance(settings.api_key, Referenced):
+                reasons.append(f"The key is that of {settings.api_key.source}.")
+                return APIKeyPool([settings.api_key], names=[settings.api_key.source])
             reasons.append("The key is the one given as api_key=.")
             return APIKeyPool([settings.api_key])
         found = environ(provider.key_env)

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import Attribute, evolve, field, fields, frozen
 
 from llmkit.auth.base import Auth, CallableAuth, HeaderAuth, NoAuth
+from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
 from llmkit.events import Hook, as_hooks
 from llmkit.models.request import check_headers, check_parameter, check_seconds
@@ -19,6 +20,7 @@ from llmkit.resilience.hedge import Hedge
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.rates import RateLimit, TokenBucket, rate_limit_of
 from llmkit.resilience.retry import RetryConfig
+from llmkit.spelling import refuse_unknown
 from llmkit.strategies import check_strategy
 from llmkit.targets import Target, as_targets
 from llmkit.transport.settings import TransportSettings
@@ -53,6 +55,13 @@ def _keys(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ConfigurationError(msg)
 
 
+def _table(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        # Not shown: it may hold a credential.
+        msg = f"{attribute.name} is a dict, not {type(value).__name__}."
+        raise ConfigurationError(msg)
+
+
 def _whole(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         msg = f"{attribute.name} is a whole number of at least 1, not {value!r}."
@@ -61,6 +70,24 @@ def _whole(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 def _targets(given: object) -> tuple[Target, ...]:
     return as_targets("fallbacks", given)
+
+
+# A policy may be given as a dict, as a configuration file has it.
+_RETRY_MS = ("initial_delay_ms", "max_delay_ms", "backoff_multiplier")
+
+
+def _retry(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    refuse_unknown(value, (*(one.name for one in fields(RetryConfig)), *_RETRY_MS), path="retry")
+    return RetryConfig.from_ms(**value)
+
+
+def _breaker(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    refuse_unknown(value, (one.name for one in fields(CircuitBreakerConfig)), path="circuit_breaker")
+    return CircuitBreakerConfig(**value)
 
 
 @frozen(kw_only=True, eq=False)
@@ -75,8 +102,10 @@ class Settings:
     base_url: str | None = None
     timeout: float = field(default=60.0, validator=_seconds)
     deadline: float | None = field(default=600.0, validator=_seconds)
-    retry: RetryConfig | None = field(factory=RetryConfig, validator=_is_a(RetryConfig))
-    circuit_breaker: CircuitBreakerConfig | None = field(factory=CircuitBreakerConfig, validator=_is_a(CircuitBreakerConfig))
+    retry: RetryConfig | None = field(factory=RetryConfig, converter=_retry, validator=_is_a(RetryConfig))
+    circuit_breaker: CircuitBreakerConfig | None = field(
+        factory=CircuitBreakerConfig, converter=_breaker, validator=_is_a(CircuitBreakerConfig)
+    )
     rate_limit: RateLimit | TokenBucket | None = field(default=None, converter=rate_limit_of)
     budget: Budget | None = field(default=None, converter=budget_of)
     fallbacks: tuple[Target, ...] = field(default=(), converter=_targets)
@@ -86,11 +115,11 @@ class Settings:
     weight: float = 1.0  # of the first model, under strategy="weighted"
     transport: Any = None
     default_headers: Mapping[str, str] | None = field(default=None, repr=False)
-    options: Mapping[str, Any] | None = field(default=None, repr=False)  # may hold a token
+    options: Mapping[str, Any] | None = field(default=None, repr=False, validator=_table)  # may hold a token
     drop_params: bool = False
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
-    proxies: Mapping[str, str] | None = field(default=None, repr=False)
+    proxies: Mapping[str, str] | None = field(default=None, repr=False, validator=_table)
     trust_env: bool = True
     allow_insecure: bool = False
     max_connections: int = field(default=100, validator=_whole)
@@ -170,7 +199,10 @@ class Settings:
         if self.transport is not None:
             msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
             raise ConfigurationError(msg)
-        holds_key = self.api_key is not None or self.api_keys is not None or not SECRET_OPTIONS.isdisjoint(self.options or {})
+        keys = self.api_keys if isinstance(self.api_keys, (list, tuple)) else (self.api_keys,)
+        tokens = [(self.options or {}).get(name) for name in SECRET_OPTIONS]
+        # What was found by a reference travels as the reference.
+        holds_key = any(key is not None and not isinstance(key, Referenced) for key in (self.api_key, *tokens, *keys))
         if holds_key and not self.pickle_keys:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)

@@ -18,6 +18,7 @@ from llmkit_async.hedging import raced
 
 if TYPE_CHECKING:
     from llmkit.call import Call
+    from llmkit.config.values import LLMConfig
     from llmkit.events import Hook
     from llmkit.exchange import Exchange
     from llmkit.metering import UsageEstimator
@@ -61,8 +62,8 @@ class AsyncClient:
         base_url: str | None = None,
         timeout: float = 60.0,
         deadline: float | None = 600.0,
-        retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
-        circuit_breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
+        retry: RetryConfig | Mapping[str, Any] | None = RetryConfig(),  # noqa: B008 - frozen
+        circuit_breaker: CircuitBreakerConfig | Mapping[str, Any] | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
         rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
         fallbacks: Sequence[str | Target] = (),
         hedge: Hedge | None = None,
@@ -129,6 +130,22 @@ class AsyncClient:
             msg = f"The asyncio client needs {error.name}: pip install 'llmkit[async]'."
             raise ConfigurationError(msg) from None
         return AiohttpTransport(settings.transport_settings())
+
+    # -- from a configuration
+
+    @classmethod
+    def from_config(cls, config: LLMConfig | Mapping[str, Any], **arguments: Any) -> AsyncClient:
+        """
+        Return the client that *config* describes: an ``LLMConfig``, or a dict with its fields or a client's arguments.
+
+        *arguments* count before it.
+
+        Raises:
+            ConfigurationError: If something in it is unknown or wrong.
+        """
+        from llmkit.config.values import table_of
+
+        return table_of(config).make(cls, arguments)
 
     # -- one request
 

@@ -24,14 +24,14 @@ HOMES = {
 
 # Rooms from the ground up: a room may import those before it, and itself.
 FLOORS = [
-    {"_fork", "cancelling", "kinds", "secrets", "errors"},
+    {"_fork", "cancelling", "kinds", "secrets", "errors", "spelling"},
     {"schema", "tools", "structured"},
     {"transport"},
     {"models", "address", "events"},
     {"dialects", "resilience", "auth", "metering"},
     {"providers"},
     {"catalogue"},
-    {"settings", "detection", "exchange", "failing", "call", "endpoints", "routing", "strategies", "targets", "hedging"},
+    {"config", "settings", "detection", "exchange", "failing", "call", "endpoints", "routing", "strategies", "targets", "hedging"},
     {"client"},
     {"testing"},
     {"cli"},

@@ -21,6 +21,7 @@ from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
 from llmkit.providers.provider import Provider, Row
 from llmkit.providers.table import ALIASES, DETECTED, LOCAL, MODEL_PREFIXES, TABLE
+from llmkit.spelling import nearest
 
 __all__ = [
     "ROWS",
@@ -121,13 +122,9 @@ def find_provider(name: str) -> Provider:
 
 
 def _unknown(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower(), ROWS.names(), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
     return (
-        f"There is no provider {name!r}.{hint} Known are {', '.join(provider_names())}; any other server that speaks "
-        "OpenAI's wire is provider='custom' with base_url=."
+        f"There is no provider {name!r}.{nearest(name, ROWS.names())} Known are {', '.join(provider_names())}; any other server "
+        "that speaks OpenAI's wire is provider='custom' with base_url=."
     )
 
 
