@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from llmkit.catalogue.registry import ModelRegistry as ModelRegistry
     from llmkit.client import Client as Client
     from llmkit.client import CompletionStream as CompletionStream
+    from llmkit.clients import Clients as Clients
+    from llmkit.clients import load_clients as load_clients
     from llmkit.config.values import LLMConfig as LLMConfig
     from llmkit.errors import AllProvidersFailedError as AllProvidersFailedError
     from llmkit.errors import AuthenticationError as AuthenticationError
@@ -102,6 +104,7 @@ _HOMES = {
     "llmkit.client": "Client CompletionStream",
     "llmkit.catalogue.estimates": "estimate_cost",
     "llmkit.catalogue.registry": "ModelRegistry",
+    "llmkit.clients": "Clients load_clients",
     "llmkit.config.values": "LLMConfig",
     "llmkit.errors": (
         "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "

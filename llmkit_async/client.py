@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -146,6 +147,24 @@ class AsyncClient:
         from llmkit.config.values import table_of
 
         return table_of(config).make(cls, arguments)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], name: str | None = None, profile: str | None = None, **arguments: Any) -> AsyncClient:
+        """
+        Return the client that the file at *path* describes; README, section "Configuration".
+
+        Args:
+            path: A file that ends in ``.toml``, ``.json`` or, where PyYAML is installed, ``.yaml``.
+            name: Which of its providers, where it has several.
+            profile: The profile to lay over it; by default that of ``LLMKIT_PROFILE``.
+            **arguments: A client's arguments, which count before the file.
+
+        Raises:
+            ConfigurationError: If the file or something in it is unknown or wrong; it tells line or path.
+        """
+        from llmkit.config.files import load_shelf
+
+        return load_shelf(path, profile=profile).choose(name).make(cls, arguments)
 
     # -- one request
 

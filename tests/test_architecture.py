@@ -19,6 +19,8 @@ HOMES = {
     "urllib3": {"llmkit/transport/requests.py"},
     "aiohttp": {"llmkit_async"},
     "backoff": {"llmkit/resilience/backing.py"},
+    "tomli": {"llmkit/config/files.py"},
+    "yaml": {"llmkit/config/files.py"},
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
 }
 
@@ -33,6 +35,7 @@ FLOORS = [
     {"catalogue"},
     {"config", "settings", "detection", "exchange", "failing", "call", "endpoints", "routing", "strategies", "targets", "hedging"},
     {"client"},
+    {"clients"},
     {"testing"},
     {"cli"},
 ]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from llmkit.config.references import Hidden, expand, is_reference
 from llmkit.dialects.base import merged
@@ -103,6 +103,12 @@ class Table:
             return
         with self.located():
             self._known_names(self.values)
+
+    def with_provider(self, name: str) -> Table:
+        """Return the same of the provider *name*, where the table names none."""
+        if "provider" in self.values or split_model(str(self.values.get("model", "")))[0] is not None:
+            return self
+        return evolve(self, values={"provider": name, **self.values})
 
     def make(self, client: Callable[..., T], changes: Mapping[str, Any]) -> T:
         """
@@ -206,9 +212,11 @@ def _hidden(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_dates(value: Any, *, hide: bool) -> Any:
-    """Return *value* with dates as text: unquoted, an API version is a date to TOML and YAML."""
+    """Return *value* with dates as text: unquoted, an API version is a date to TOML and YAML. *hide* says whether its texts are shown."""
     if isinstance(value, str):
-        return Hidden(value) if hide and not isinstance(value, Hidden) else value
+        if hide:
+            return value if isinstance(value, Hidden) else Hidden(value)
+        return str(value)
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, (list, tuple)):
