@@ -24,7 +24,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.events import Event, Hooks
 from llmkit.models.facts import ModelFacts
 from llmkit.models.usage import Usage
-from llmkit.providers import Means, Provider, find_provider, split_model
+from llmkit.providers import Means, Provider, discover, find_provider, split_model
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.learned import Pace
@@ -256,7 +256,8 @@ class Endpoints:
             own = given if isinstance(given, Provider) else find_provider(given)
             if asked is None:
                 return own, self._default_model(own), [f"The provider is {own.name}, as given; the model is its default."]
-            named, rest = split_model(asked)
+            # With a provider given, only the model of one call may be somebody else's.
+            named, rest = split_model(asked, discover=model is not None)
             if named is None or (model is None and find_provider(named) is not own):
                 # With a provider given, a name that looks like another's is this one's own: "openai/gpt-4o" at OpenRouter.
                 return own, asked, [f"The provider is {own.name}, as given; the model is {asked!r}."]
@@ -264,7 +265,7 @@ class Endpoints:
         if asked is None:
             own = find_provider("custom")
             return own, self._default_model(own), []
-        named, rest = split_model(asked)
+        named, rest = split_model(asked, discover=True)
         if named is not None:
             return find_provider(named), rest, [f"{asked!r} names the provider and the model."]
         if model is not None and (settings.provider or settings.model):
@@ -275,6 +276,8 @@ class Endpoints:
             return find_provider(owner), asked, [f"{asked!r} is a model of {owner}."]
         if settings.base_url is not None:
             return find_provider("custom"), asked, [f"{asked!r} is served at the base_url given."]
+        if discover():
+            return self._resolve(model)
         msg = (
             f"It cannot be told who serves {asked!r}. Name the provider, as in 'openai/{asked}', or pass provider=, or base_url= for a "
             "server of your own."

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import Attribute, evolve, field, fields, frozen
 
-from llmkit.auth.base import Auth, CallableAuth, HeaderAuth, NoAuth
+from llmkit.auth.base import Auth, AuthArgument, as_auth
 from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
 from llmkit.events import Hook, as_hooks
@@ -28,8 +28,6 @@ from llmkit.transport.settings import TransportSettings
 __all__ = ["AuthArgument", "Settings"]
 
 SECRET_OPTIONS = frozenset({"token", "client_secret", "private_key", "passphrase"})  # of whatever provider
-
-AuthArgument = str | Callable[[], Mapping[str, str]] | bool | None
 
 
 def _seconds(instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -166,19 +164,7 @@ class Settings:
 
     def make_auth(self) -> Auth | None:
         """Return the way to send the credential that the user asked for; None where the provider's own will do."""
-        if self.auth is None:
-            return None
-        if self.auth is False:
-            return NoAuth()
-        if isinstance(self.auth, str):
-            if not self.auth.isascii() or not self.auth.replace("-", "").replace("_", "").isalnum():
-                msg = f"auth= as a string is the name of a header, not {self.auth!r}."
-                raise ConfigurationError(msg)
-            return HeaderAuth(self.auth, "Bearer " if self.auth.lower() == "authorization" else "")
-        if callable(self.auth):
-            return CallableAuth(self.auth)
-        msg = "auth= is a header's name, a callable that returns headers, or False."
-        raise ConfigurationError(msg)
+        return as_auth(self.auth)
 
     def transport_settings(self) -> TransportSettings:
         return TransportSettings(

@@ -34,3 +34,11 @@ def server() -> Iterator[FakeServer]:
     """A fake of every provider, on loopback."""
     with FakeServer() as running:
         yield running
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> registry.Registry:
+    """A registry of the test's own, so that what it registers is forgotten."""
+    fresh = registry.Registry(TABLE)
+    monkeypatch.setattr(registry, "ROWS", fresh)
+    return fresh

@@ -207,7 +207,7 @@ class _Builder:
         if "providers" in document:
             for name, values in self.tables("providers", document["providers"]).items():
                 table = self._table(values, f"providers.{name}")
-                found[name] = table.with_provider(name) if name in provider_names() else table
+                found[name] = table if table.names_provider or name not in provider_names() else table.with_provider(name)
         if not found:
             raise self.wrong("", f"there is no provider. {CURE}")
         return Shelf(file=self.file, tables=found, default=None if default is None else str(default))

@@ -104,11 +104,14 @@ class Table:
         with self.located():
             self._known_names(self.values)
 
+    @property
+    def names_provider(self) -> bool:
+        """Whether it says itself who serves its model."""
+        return "provider" in self.values or split_model(str(self.values.get("model", "")), discover=True)[0] is not None
+
     def with_provider(self, name: str) -> Table:
         """Return the same of the provider *name*, where the table names none."""
-        if "provider" in self.values or split_model(str(self.values.get("model", "")))[0] is not None:
-            return self
-        return evolve(self, values={"provider": name, **self.values})
+        return self if self.names_provider else evolve(self, values={"provider": name, **self.values})
 
     def make(self, client: Callable[..., T], changes: Mapping[str, Any]) -> T:
         """
@@ -247,7 +250,7 @@ def _row_of(values: Mapping[str, Any]) -> Provider | None:
         msg = f"provider is a provider's name, not {given!r}."
         raise ConfigurationError(msg)
     if given is None and isinstance(model, str):
-        given = split_model(model)[0] or owner_of(model)
+        given = split_model(model, discover=True)[0] or owner_of(model)
     if given is not None:
         return find_provider(given)
     return find_provider("custom") if values.get("base_url") is not None else None
