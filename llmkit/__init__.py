@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llmkit.clients import Clients as Clients
     from llmkit.clients import load_clients as load_clients
     from llmkit.config.values import LLMConfig as LLMConfig
+    from llmkit.detection import Detection as Detection
     from llmkit.dialects.base import Dialect as Dialect
     from llmkit.dialects.base import Place as Place
     from llmkit.dialects.base import StreamDecoder as StreamDecoder
@@ -113,6 +114,7 @@ _HOMES = {
     "llmkit.catalogue.registry": "ModelRegistry",
     "llmkit.clients": "Clients load_clients",
     "llmkit.config.values": "LLMConfig",
+    "llmkit.detection": "Detection",
     "llmkit.dialects.base": "Dialect Place StreamDecoder WireError",
     "llmkit.errors": (
         "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "

@@ -23,6 +23,7 @@ from llmkit.settings import Settings
 if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.config.values import LLMConfig
+    from llmkit.detection import Detection
     from llmkit.events import Hook
     from llmkit.exchange import Exchange
     from llmkit.metering import UsageEstimator
@@ -133,6 +134,17 @@ class Client:
         return RequestsTransport(settings.transport_settings())
 
     # -- from a configuration
+
+    @staticmethod
+    def detect() -> Detection:
+        """
+        Return what is used where no model is named, what else was found, and why; no key is in it.
+
+        Looks at all places that there are; an Ollama is given 300 ms to answer.
+        """
+        from llmkit.detection import detection
+
+        return detection()
 
     @classmethod
     def from_config(cls, config: LLMConfig | Mapping[str, Any], **arguments: Any) -> Client:

@@ -178,8 +178,9 @@ class Endpoints:
         from llmkit.detection import detect
 
         found = detect()
-        self.settings = evolve(self.settings, model=f"{found.provider}/{found.model}")
-        endpoint = self.find(None)
+        with found.located():
+            self.settings = self.settings.over(found.arguments)
+            endpoint = self.find(None)
         endpoint.reasons = (found.reason, *endpoint.reasons)
         return endpoint
 

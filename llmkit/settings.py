@@ -166,6 +166,17 @@ class Settings:
         """Return the way to send the credential that the user asked for; None where the provider's own will do."""
         return as_auth(self.auth)
 
+    def over(self, arguments: Mapping[str, Any]) -> Settings:
+        """Return the same with *arguments* wherever nothing but the default was given; of parameters, each counts by itself."""
+        given = {name: getattr(self, name) for name in SETTINGS}
+        defaults = {name: getattr(PLAIN, name) for name in SETTINGS}
+        said = {name for name in SETTINGS if given[name] is not defaults[name] and given[name] != defaults[name]}
+        if {"api_key", "api_keys", "auth"} & said:
+            said |= {"api_key", "api_keys", "auth"}  # one way to show who one is
+        taken = {name: value for name, value in arguments.items() if name in SETTINGS and name not in said}
+        parameters = {name: value for name, value in arguments.items() if name not in SETTINGS}
+        return evolve(self, **taken, defaults={**parameters, **self.defaults})
+
     def transport_settings(self) -> TransportSettings:
         return TransportSettings(
             verify=self.verify,
@@ -196,6 +207,7 @@ class Settings:
 
 
 SETTINGS = tuple(attribute.name for attribute in Settings.__attrs_attrs__)
+PLAIN = Settings()
 
 
 def environ(names: Sequence[str]) -> tuple[str, str] | None:

@@ -20,6 +20,7 @@ from llmkit_async.hedging import raced
 if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.config.values import LLMConfig
+    from llmkit.detection import Detection
     from llmkit.events import Hook
     from llmkit.exchange import Exchange
     from llmkit.metering import UsageEstimator
@@ -46,7 +47,8 @@ class AsyncClient:
     One typed call to any language model.
 
     ``Client("openai/gpt-4o-mini").complete("Say hi").text``; with nothing given, the provider is found by itself. Thread-safe, and
-    usable after ``fork()``. The arguments and their defaults are described in the README, section "The client".
+    usable after ``fork()``. The arguments and their defaults are described in the README, section "The client". Making one does not
+    wait for the network, except that with nothing given and nothing configured an Ollama is looked for: 300 ms at most.
 
     Raises:
         ConfigurationError: If something given is wrong or something needed is missing; nothing was sent.
@@ -133,6 +135,17 @@ class AsyncClient:
         return AiohttpTransport(settings.transport_settings())
 
     # -- from a configuration
+
+    @staticmethod
+    def detect() -> Detection:
+        """
+        Return what is used where no model is named, what else was found, and why; no key is in it.
+
+        Looks at all places that there are; an Ollama is given 300 ms to answer.
+        """
+        from llmkit.detection import detection
+
+        return detection()
 
     @classmethod
     def from_config(cls, config: LLMConfig | Mapping[str, Any], **arguments: Any) -> AsyncClient:

@@ -237,7 +237,7 @@ class _Builder:
         try:
             find_provider(name)
         except ConfigurationError:
-            near = nearest(name, [*HEADINGS, *provider_names()])
+            near = nearest(name, [*HEADINGS, *provider_names(), *WORDS, *ALIASES])
         else:
             return
         raise self.wrong(name, f"it is neither a provider nor a heading.{near} {CURE}")

@@ -121,7 +121,20 @@ class Table:
             ConfigurationError: With file and path, if something is wrong or missing.
         """
         with self.located():
-            return client(**{**self.arguments(), **changes})
+            return client(**self.complete(changes))
+
+    def complete(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Return the arguments of a client, *changes* before those of the table.
+
+        Raises:
+            ConfigurationError: As ``arguments``, and if neither says who is to be asked.
+        """
+        arguments = {**self.arguments(), **changes}
+        if all(arguments.get(name) is None for name in ("provider", "model", "base_url")):
+            msg = "it names neither a provider nor a model: say type and model."
+            raise ConfigurationError(msg)
+        return arguments
 
     def arguments(self) -> dict[str, Any]:
         """
