@@ -88,6 +88,13 @@ def _breaker(value: Any) -> Any:
     return CircuitBreakerConfig(**value)
 
 
+def _hedge(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    refuse_unknown(value, (one.name for one in fields(Hedge)), path="hedge")
+    return Hedge(**value)
+
+
 @frozen(kw_only=True, eq=False)
 class Settings:
     """The arguments of ``Client`` and ``AsyncClient``; API reference, section "Sync"."""
@@ -108,7 +115,7 @@ class Settings:
     budget: Budget | None = field(default=None, converter=budget_of)
     fallbacks: tuple[Target, ...] = field(default=(), converter=_targets)
     strategy: str = field(default="fallback", converter=check_strategy)
-    hedge: Hedge | None = field(default=None, validator=_is_a(Hedge))
+    hedge: Hedge | None = field(default=None, converter=_hedge, validator=_is_a(Hedge))
     hooks: tuple[Hook, ...] = field(default=(), converter=as_hooks)
     weight: float = 1.0  # of the first model, under strategy="weighted"
     transport: Any = None
@@ -196,14 +203,18 @@ class Settings:
         if self.transport is not None:
             msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
             raise ConfigurationError(msg)
-        keys = self.api_keys if isinstance(self.api_keys, (list, tuple)) else (self.api_keys,)
-        tokens = [(self.options or {}).get(name) for name in SECRET_OPTIONS]
-        # What was found by a reference travels as the reference.
-        holds_key = any(key is not None and not isinstance(key, Referenced) for key in (self.api_key, *tokens, *keys))
-        if holds_key and not self.pickle_keys:
+        places: list[Settings | Target] = [self, *self.fallbacks]
+        if any(_holds_key(place.api_key, place.api_keys, place.options) for place in places) and not self.pickle_keys:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)
         return {name: getattr(self, name) for name in SETTINGS}
+
+
+def _holds_key(api_key: object, api_keys: object, options: Mapping[str, Any] | None) -> bool:
+    """Whether one of these holds a literal key: what was found by a reference travels as the reference."""
+    keys = api_keys if isinstance(api_keys, (list, tuple)) else (api_keys,)
+    tokens = [(options or {}).get(name) for name in SECRET_OPTIONS]
+    return any(key is not None and not isinstance(key, Referenced) for key in (api_key, *tokens, *keys))
 
 
 SETTINGS = tuple(attribute.name for attribute in Settings.__attrs_attrs__)

@@ -68,8 +68,8 @@ class AsyncClient:
         retry: RetryConfig | Mapping[str, Any] | None = RetryConfig(),  # noqa: B008 - frozen
         circuit_breaker: CircuitBreakerConfig | Mapping[str, Any] | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
         rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
-        fallbacks: Sequence[str | Target] = (),
-        hedge: Hedge | None = None,
+        fallbacks: Sequence[str | Target | Mapping[str, Any]] = (),
+        hedge: Hedge | Mapping[str, Any] | None = None,
         budget: Amount | Budget | None = None,
         transport: AsyncTransport | None = None,
         default_headers: Mapping[str, str] | None = None,

@@ -39,7 +39,7 @@ ALIASES = {
     "azure_deployment": "deployment",
     "deployment_name": "deployment",
 }
-NOT_FOR_FILES = frozenset({"transport", "hooks", "defaults"})  # arguments that are objects of the program
+NOT_FOR_FILES = frozenset({"transport", "hooks", "defaults", "weight"})  # what only a program has, and what is no argument
 CLIENT = frozenset(SETTINGS) - NOT_FOR_FILES
 REQUEST = frozenset(PARAMETERS) | {"system"}
 SHORTHANDS = frozenset({"max_retries", "retry_delay", "rate_limit_capacity", "rate_limit_refill_rate", "extra_params"})
@@ -89,7 +89,7 @@ class Table:
     @property
     def has_literal_key(self) -> bool:
         """Whether a key stands in it as it is."""
-        return any(_has_literal(name, value) for name, value in self.values.items() if name in SECRET)
+        return any(_has_literal(name, value) for name, value in self.values.items())
 
     def check(self) -> None:
         """
@@ -156,8 +156,6 @@ class Table:
         _spread_extra_params(values, row)
         _say_retry(values)
         _say_rate_limit(values)
-        if "fallbacks" in values and isinstance(values["fallbacks"], list):
-            values["fallbacks"] = tuple(values["fallbacks"])
         return values
 
     @contextmanager
@@ -202,7 +200,7 @@ class Table:
         if isinstance(value, (list, tuple)):
             return [self._open(item, f"{path}[{index}]", secret=secret) for index, item in enumerate(value)]
         if isinstance(value, Mapping):
-            return {name: self._open(item, f"{path}.{name}", secret=secret) for name, item in value.items()}
+            return {name: self._open(item, f"{path}.{name}", secret=secret or name in SECRET) for name, item in value.items()}
         return value
 
     def _open_text(self, text: str, path: str, *, secret: bool) -> str:
@@ -238,7 +236,7 @@ def _without_dates(value: Any, *, hide: bool) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_dates(item, hide=hide) for item in value]
     if isinstance(value, dict):
-        return {name: _without_dates(item, hide=hide) for name, item in value.items()}
+        return {name: _without_dates(item, hide=hide or name in SECRET) for name, item in value.items()}
     return value
 
 

@@ -104,6 +104,22 @@ def test_an_azure_file_makes_a_working_client(face: Any, server: FakeServer, wri
     assert ("api-version=2024-10-21", KEY) == (sent.query_string, sent.headers["api-key"])
 
 
+def test_a_file_names_fallbacks_with_keys_of_their_own(face: Any, server: FakeServer, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """References count there too, and travel; a literal key is warned of like any other."""
+    monkeypatch.setenv("SECOND_KEY", "sk-second-0123456789")
+    first = {"model": "openai/gpt-4o", "api_key": "env:SECOND_KEY", "base_url": server.url("openai"), "max_retries": 0}
+    second = {"model": "openai/gpt-4o-mini", "api_key": "${SECOND_KEY}", "base_url": server.url("openai")}
+    client = face.made("from_file", write("llmkit.json", json.dumps({**first, "fallbacks": [second]})))
+    server.enqueue(Reply.error(503))
+
+    answer = client.complete("Hi")
+
+    assert ["gpt-4o", "gpt-4o-mini"] == [request.json["model"] for request in server.requests]
+    assert "sk-second-0123456789" == server.requests[1].key
+    assert "You said: Hi" == answer.text
+    assert b"sk-second" not in pickle.dumps(getattr(client, "twin", client))
+
+
 def test_an_error_tells_file_and_path(face: Any, write: Any) -> None:
     """Also one of the client itself."""
     file = write("llmkit.toml", '[providers.prod]\ntype = "openai"\napi_key = "${NOBODY_SET_THIS}"\n')

@@ -198,6 +198,8 @@ def test_a_check_leaves_references_alone() -> None:
         ({"api_keys": ["${A}", KEY]}, True),
         ({"options": {"token": KEY}}, True),
         ({"default_headers": {"Helicone-Auth-Token": KEY}}, True),
+        ({"fallbacks": ["openai/m", {"model": "openai/n", "api_key": KEY}]}, True),
+        ({"fallbacks": ["openai/m", {"model": "openai/n", "api_key": "${A}"}]}, False),
         ({"api_key": "${A}"}, False),
         ({"api_key": "env:A"}, False),
         ({"api_key": "file:a"}, False),
