@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
+from llmkit.catalogue.registry import maker_of
 from llmkit.errors import ConfigurationError
 from llmkit.probe import PROBE_TIME, chat_model_at
-from llmkit.providers import Provider, detectable, discover, find_provider, local_server, owner_of, split_model
+from llmkit.providers import Provider, detectable, discover, find_provider, local_server, split_model
 
 if TYPE_CHECKING:
     from llmkit.config.tables import Table
@@ -151,7 +152,7 @@ def _model_variable() -> Found | None:
     if not model:
         return None
     provider, name = split_model(model, discover=True)
-    provider = provider or owner_of(model)
+    provider = provider or maker_of(model)
     if provider is None:
         msg = f"{MODEL_VARIABLE} is 'provider/model', such as 'openai/gpt-4o-mini', not {model!r}."
         raise ConfigurationError(msg)
@@ -195,7 +196,7 @@ def _of_file(path: str, reason: str) -> Found:
     name, model = str(arguments.get("provider", "")), str(arguments.get("model", ""))
     if not name:
         named, model = split_model(model)
-        name = named or owner_of(model) or "custom"
+        name = named or maker_of(model) or "custom"
     model = model or find_provider(name).default_model or "no model"
     return Found(provider=name, model=model, reason=reason, arguments=arguments, table=table)
 

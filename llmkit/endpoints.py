@@ -15,6 +15,7 @@ from attrs import define, evolve, field
 
 from llmkit import __version__
 from llmkit._fork import renewed_in_child
+from llmkit.abilities import facts_with
 from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth, RenewableAuth
 from llmkit.catalogue.registry import ModelRegistry, cost_of, facts_at, maker_of
@@ -61,6 +62,7 @@ class Endpoint:
     reasons: tuple[str, ...]
     facts: ModelFacts
     parameters: frozenset[str]  # that its wire can say and its model does not refuse
+    said: Mapping[str, Any] = field(factory=dict)  # of the model's capabilities, by the user
     _paces: dict[str, Pace] = field(factory=dict, init=False)
     place: Place = field(init=False)
     renewable: RenewableAuth | None = field(init=False)  # the auth, where it fetches its credential
@@ -95,7 +97,8 @@ class Endpoint:
     @property
     def context_window(self) -> int | None:
         """How many tokens fit its model, where that is known."""
-        return ModelRegistry.get_capabilities(self.provider, self.model).context_window
+        said: int | None = self.said.get("context_window")
+        return ModelRegistry.get_capabilities(self.provider, self.model).context_window if said is None else said
 
     @property
     def price(self) -> Decimal | None:
@@ -199,7 +202,8 @@ class Endpoints:
         if not isinstance(auth, NoAuth) and not settings.allow_insecure and base_url.startswith("http:") and not is_loopback(base_url):
             msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
             raise ConfigurationError(msg)
-        facts = facts_at(provider, name)
+        said = settings.capabilities if model is None else None
+        facts = facts_with(facts_at(provider, name), said)
         origin = origin_of(base_url)
         return Endpoint(
             provider=provider,
@@ -219,6 +223,7 @@ class Endpoints:
             reasons=tuple(reasons),
             facts=facts,
             parameters=dialect.parameters - facts.refuses,
+            said=said or {},
         )
 
     def _breaker(self, name: str) -> CircuitBreaker | None:

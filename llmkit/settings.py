@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import Attribute, evolve, field, fields, frozen
 
+from llmkit.abilities import as_capabilities
 from llmkit.auth.base import Auth, AuthArgument, as_auth
 from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
@@ -104,7 +105,7 @@ class Settings:
     api_key: str | None = field(default=None, repr=False, validator=_is_a(str))
     api_keys: Sequence[str] | APIKeyPool | None = field(default=None, repr=False, validator=_keys)
     auth: AuthArgument = field(default=None, repr=False)
-    base_url: str | None = None
+    base_url: str | None = field(default=None, validator=_is_a(str))
     timeout: float = field(default=60.0, validator=_seconds)
     deadline: float | None = field(default=600.0, validator=_seconds)
     retry: RetryConfig | None = field(factory=RetryConfig, converter=_retry, validator=_is_a(RetryConfig))
@@ -121,6 +122,7 @@ class Settings:
     transport: Any = None
     default_headers: Mapping[str, str] | None = field(default=None, repr=False)
     options: Mapping[str, Any] | None = field(default=None, repr=False, validator=_table)  # may hold a token
+    capabilities: Mapping[str, Any] | None = field(default=None, converter=as_capabilities)
     drop_params: bool = False
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
@@ -166,7 +168,7 @@ class Settings:
 
     def at(self, target: Target) -> Settings:
         """Return the same for the place that *target* names: nothing of this one's own provider goes there."""
-        nothing = dict.fromkeys(("provider", "api_key", "api_keys", "auth", "base_url", "options"))
+        nothing = dict.fromkeys(("provider", "api_key", "api_keys", "auth", "base_url", "options", "capabilities"))
         return evolve(self, model=target.model, **{**nothing, **target.own})
 
     def make_auth(self) -> Auth | None:

@@ -16,11 +16,14 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
+from llmkit.catalogue.registry import maker_of
 from llmkit.config.references import Hidden, expand, is_reference
 from llmkit.dialects.base import merged
 from llmkit.errors import ConfigurationError
 from llmkit.models.request import PARAMETERS
-from llmkit.providers import Provider, find_provider, owner_of, split_model
+from llmkit.providers import Provider, find_provider, split_model
+from llmkit.resilience.checks import number
+from llmkit.resilience.rates import TokenBucket
 from llmkit.secrets import clean
 from llmkit.settings import SETTINGS
 from llmkit.spelling import refuse_unknown
@@ -56,6 +59,7 @@ NUMBERS = frozenset(
         *("rate_limit_refill_rate", "temperature", "top_p", "top_k", "max_tokens", "seed", "frequency_penalty", "presence_penalty"),
     }
 )
+RATES = ("rate_limit_capacity", "rate_limit_refill_rate")
 NO_KEY = "EMPTY"  # what is written for a server that wants none: vLLM's documentation, read 2026-11-21
 LONGEST_DELAY = 30.0  # seconds: the usual bound of a wait, which a longer first delay raises
 
@@ -261,7 +265,7 @@ def _row_of(values: Mapping[str, Any]) -> Provider | None:
         msg = f"provider is a provider's name, not {given!r}."
         raise ConfigurationError(msg)
     if given is None and isinstance(model, str):
-        given = split_model(model, discover=True)[0] or owner_of(model)
+        given = split_model(model, discover=True)[0] or maker_of(model)
     if given is not None:
         return find_provider(given)
     return find_provider("custom") if values.get("base_url") is not None else None
@@ -310,8 +314,6 @@ def _spread_extra_params(values: dict[str, Any], row: Provider | None) -> None:
 
 
 def _say_retry(values: dict[str, Any]) -> None:
-    from llmkit.resilience.checks import number
-
     short = {name: values.pop(name) for name in ("max_retries", "retry_delay") if name in values}
     if not short:
         return
@@ -326,10 +328,16 @@ def _say_retry(values: dict[str, Any]) -> None:
 
 
 def _say_rate_limit(values: dict[str, Any]) -> None:
-    short = {name: values.pop(name) for name in ("rate_limit_capacity", "rate_limit_refill_rate") if name in values}
-    if short:
-        msg = f"{' and '.join(short)} cannot be honoured: this version of llmkit has no rate limits."
+    short = {name: values.pop(name) for name in RATES if name in values}
+    if not short:
+        return
+    if len(short) < len(RATES):
+        msg = f"{' and '.join(RATES)} go together: give both or none."
         raise ConfigurationError(msg)
+    if "rate_limit" in values:
+        msg = f"{' and '.join(RATES)} and rate_limit say the same: leave one of them out."
+        raise ConfigurationError(msg)
+    values["rate_limit"] = TokenBucket(*(short[name] for name in RATES))
 
 
 def _number(text: str) -> Any:

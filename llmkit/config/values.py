@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import Attribute, field, fields, frozen
 
+from llmkit.abilities import as_capabilities
 from llmkit.address import check_base_url
 from llmkit.config.tables import Table
 from llmkit.errors import ConfigurationError
@@ -101,7 +102,7 @@ class LLMConfig:
     retry_delay: float = field(default=1.0, validator=_delay)
     timeout: float = field(default=60.0, validator=_seconds)
     extra_params: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, validator=_table)
-    capabilities: Any = field(default=None, hash=False)
+    capabilities: Any = field(default=None, hash=False, converter=as_capabilities)
     rate_limit_capacity: float | None = field(default=None, validator=_rate)
     rate_limit_refill_rate: float | None = field(default=None, validator=_rate)
     options: Mapping[str, Any] | None = field(default=None, repr=False, hash=False, kw_only=True, validator=_table)
