@@ -189,11 +189,12 @@ def _at(path: str, shown: str) -> Callable[[], Found | None]:
 
 def _of_file(path: str, reason: str) -> Found:
     from llmkit.config.files import load_shelf
+    from llmkit.config.tables import first_model
 
     table = load_shelf(path).choose(None)
     with table.located():
         arguments = table.complete({})
-    name, model = str(arguments.get("provider", "")), str(arguments.get("model", ""))
+    name, model = str(arguments.get("provider", "")), str(first_model(arguments.get("model")) or "")
     if not name:
         named, model = split_model(model)
         name = named or maker_of(model) or "custom"

@@ -153,18 +153,7 @@ class Settings:
         Raises:
             ConfigurationError: If something given is wrong.
         """
-        if model is None or isinstance(model, str):
-            return cls(model=model, fallbacks=fallbacks, **arguments)
-        first, *others = as_targets("model", model) or (None,)
-        if first is None:
-            msg = "model is an empty list; name at least one model."
-            raise ConfigurationError(msg)
-        return cls(
-            model=first.model,
-            fallbacks=(*others, *as_targets("fallbacks", fallbacks)),
-            weight=first.weight,
-            **{**arguments, **first.own},
-        )
+        return cls(**{**arguments, **_spread(model, fallbacks)})
 
     def at(self, target: Target) -> Settings:
         """Return the same for the place that *target* names: nothing of this one's own provider goes there."""
@@ -183,6 +172,7 @@ class Settings:
         if {"api_key", "api_keys", "auth"} & said:
             said |= {"api_key", "api_keys", "auth"}  # one way to show who one is
         taken = {name: value for name, value in arguments.items() if name in SETTINGS and name not in said}
+        taken |= _spread(taken.get("model", self.model), taken.get("fallbacks", self.fallbacks))
         parameters = {name: value for name, value in arguments.items() if name not in SETTINGS}
         return evolve(self, **taken, defaults={**parameters, **self.defaults})
 
@@ -210,6 +200,17 @@ class Settings:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)
         return {name: getattr(self, name) for name in SETTINGS}
+
+
+def _spread(model: object, fallbacks: object) -> dict[str, Any]:
+    """Return what a list of models says: the first serves, with what is its own, the rest are fallbacks."""
+    if model is None or isinstance(model, str):
+        return {"model": model, "fallbacks": fallbacks}
+    first, *others = as_targets("model", model) or (None,)
+    if first is None:
+        msg = "model is an empty list; name at least one model."
+        raise ConfigurationError(msg)
+    return {"model": first.model, "fallbacks": (*others, *as_targets("fallbacks", fallbacks)), "weight": first.weight, **first.own}
 
 
 def _holds_key(api_key: object, api_keys: object, options: Mapping[str, Any] | None) -> bool:

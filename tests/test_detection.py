@@ -201,6 +201,15 @@ def test_a_file_makes_the_whole_client(written: Any, server: FakeServer) -> None
     assert RetryConfig(max_retries=1) == client._router.settings.retry
 
 
+def test_a_file_may_name_several_models(written: Any, server: FakeServer) -> None:
+    """The first serves, the rest are fallbacks."""
+    written("llmkit.toml", model=["openai/gpt-4o", "openai/gpt-4o-mini"], api_key=KEY, base_url=server.url("openai"))
+
+    with Client() as client:
+        assert ["openai/gpt-4o-mini"] == [target.model for target in client._router.settings.fallbacks]
+    assert ("openai", "gpt-4o") == (detect().provider, detect().model)
+
+
 def test_a_key_that_was_given_is_the_only_one(written: Any, server: FakeServer) -> None:
     """Keys of a file are not mixed with it."""
     written("llmkit.toml", model="openai/gpt-4o", api_keys=[KEY, f"{KEY}x"], base_url=server.url("openai"))

@@ -25,6 +25,7 @@ __all__ = ["Shelf", "shelf_of"]
 
 HEADINGS = frozenset({"provider", "providers", "profiles", "default"})
 CURE = "Write a table [provider] with type, model and api_key, or several [providers.NAME]."
+RATES = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute"}  # LiteLLM's documentation, "Proxy config.yaml", read 2026-11-21
 ALONE = "provider"  # the name of a table that has none
 
 
@@ -270,13 +271,22 @@ class _Builder:
     def _entry(self, entry: Mapping[str, Any], place: str) -> Table:
         if "litellm_params" in entry:
             self._known(entry, frozenset({"model_name", "litellm_params"}), place)
-            return self._table(entry["litellm_params"], f"{place}.litellm_params")
+            return self._table(_with_rates(entry["litellm_params"]), f"{place}.litellm_params")
         return self._table({name: value for name, value in entry.items() if name != "name"}, place)
 
     def _of_litellm(self, entries: Any) -> Shelf:
         if not isinstance(entries, list):
             raise self.wrong("model_list", "here is a list of models.")
         return self._listed(entries, "model_list", "model_name")
+
+
+def _with_rates(values: Any) -> Any:
+    """Return LiteLLM's *values* with its limits by the minute in our words."""
+    if not isinstance(values, Mapping):
+        return values
+    rates = {ours: values[theirs] for theirs, ours in RATES.items() if theirs in values}
+    rest = {name: value for name, value in values.items() if name not in RATES}
+    return {**rest, "rate_limit": rates} if rates else rest
 
 
 def _tables_under(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

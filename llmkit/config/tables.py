@@ -28,7 +28,7 @@ from llmkit.secrets import clean
 from llmkit.settings import SETTINGS
 from llmkit.spelling import refuse_unknown
 
-__all__ = ["Table"]
+__all__ = ["Table", "first_model"]
 
 T = TypeVar("T")
 
@@ -258,7 +258,7 @@ def _renamed(values: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 def _row_of(values: Mapping[str, Any]) -> Provider | None:
     """Return the provider that a table is about; None where only a client can tell."""
-    given, model = values.get("provider"), values.get("model")
+    given, model = values.get("provider"), first_model(values.get("model"))
     if isinstance(given, Provider):
         return given
     if given is not None and not (isinstance(given, str) and given):
@@ -269,6 +269,13 @@ def _row_of(values: Mapping[str, Any]) -> Provider | None:
     if given is not None:
         return find_provider(given)
     return find_provider("custom") if values.get("base_url") is not None else None
+
+
+def first_model(model: Any) -> Any:
+    """Return the name of *model*, or of the first of several: the others are fallbacks."""
+    if isinstance(model, (list, tuple)) and model:
+        model = model[0]
+    return model.get("model") if isinstance(model, Mapping) else model
 
 
 def _say_as_options(values: dict[str, Any], row: Provider) -> None:
@@ -337,6 +344,8 @@ def _say_rate_limit(values: dict[str, Any]) -> None:
     if "rate_limit" in values:
         msg = f"{' and '.join(RATES)} and rate_limit say the same: leave one of them out."
         raise ConfigurationError(msg)
+    number("rate_limit_capacity", short["rate_limit_capacity"], above=0.0)
+    number("rate_limit_refill_rate", short["rate_limit_refill_rate"])
     values["rate_limit"] = TokenBucket(*(short[name] for name in RATES))
 
 

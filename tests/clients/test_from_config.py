@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmkit import ConfigurationError, InternalError, LLMConfig
+from llmkit import ConfigurationError, InternalError, LLMConfig, RateLimitTimeoutError
 from llmkit.testing import FakeServer, Reply
 
 KEY = "sk-canary-0123456789"
@@ -45,6 +45,19 @@ def test_no_more_is_retried_than_was_asked_for(face: Any, server: FakeServer) ->
     with pytest.raises(InternalError):
         client.complete("Hi")
     assert 1 == server.hits
+
+
+def test_no_more_is_sent_at_once_than_was_said(face: Any, server: FakeServer) -> None:
+    """The bucket holds two, and what comes back takes longer than the third call may."""
+    config = LLMConfig.openai(KEY, base_url=server.url("openai"), rate_limit_capacity=2, rate_limit_refill_rate=0.001)
+    client = face.made("from_config", config)
+
+    client.complete("Hi")
+    client.complete("Hi")
+
+    with pytest.raises(RateLimitTimeoutError):
+        client.complete("Hi", deadline=5)
+    assert 2 == server.hits
 
 
 def test_a_custom_server_gets_no_credential(face: Any, server: FakeServer) -> None:

@@ -69,6 +69,11 @@ BY_MODEL = {"openai": {"gpt-4o": {"api_keys": ["env:A"]}, "fast": {"model": "gpt
             "gpt-4",
             {"model": "azure/d", "base_url": "https://r.openai.azure.com"},
         ),
+        (
+            {"model_list": [{"model_name": "a", "litellm_params": {"model": "openai/a", "rpm": 60, "tpm": 9000}}]},
+            "a",
+            {"model": "openai/a", "rate_limit": {"requests_per_minute": 60, "tokens_per_minute": 9000}},
+        ),
     ],
 )
 def test_each_shape_gives_its_tables(document: Any, name: str | None, arguments: dict[str, Any]) -> None:

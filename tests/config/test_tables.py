@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit import Client, ConfigurationError, LLMConfig
+from llmkit import Client, ConfigurationError, LLMConfig, TokenBucket
 from llmkit.config.references import Referenced
 from llmkit.config.tables import WORDS, Table
 from llmkit.config.values import table_of
@@ -102,6 +102,10 @@ def test_a_table_becomes_arguments(values: dict[str, Any], arguments: dict[str, 
         ({"type": "openai", "provider": "openai"}, "provider says the same as type"),
         ({"type": "openai", "retry": {"max_retires": 3}}, "retry.max_retires is not known. Did you mean 'max_retries'?"),
         ({"type": "openai", "retry": {}, "max_retries": 3}, "max_retries and retry say the same"),
+        ({"type": "openai", "rate_limit_capacity": 3}, "rate_limit_capacity and rate_limit_refill_rate go together"),
+        ({"type": "openai", "rate_limit_capacity": 3, "rate_limit_refill_rate": 1, "rate_limit": {}}, "rate_limit say the same"),
+        ({"type": "openai", "rate_limit_capacity": 0, "rate_limit_refill_rate": 1}, "rate_limit_capacity must be more than 0"),
+        ({"type": "openai", "rate_limit": {"rpm": 1}}, "rate_limit has no rpm"),
         ({"type": "openai", "max_retries": "many"}, "max_retries must be a whole number"),
         ({"type": "openai", "retry_delay": -1}, "retry_delay must be at least 0"),
         ({"type": "openai", "timeout": "soon"}, "timeout is a number of seconds"),
@@ -140,6 +144,14 @@ def test_a_key_in_the_wrong_place_is_not_quoted(monkeypatch: pytest.MonkeyPatch)
 
     assert "timeout is a number of seconds" in error.message
     assert "canary" not in str(error) + repr(error)
+
+
+def test_rates_become_a_bucket() -> None:
+    """Of so many requests, filled by so many a second."""
+    bucket = of_file({"model": "openai/m", "rate_limit_refill_rate": 2, "rate_limit_capacity": 10}).arguments()["rate_limit"]
+
+    assert isinstance(bucket, TokenBucket)
+    assert (10, 2) == (bucket.capacity, bucket.refill_rate)
 
 
 def test_numbers_may_come_from_variables(monkeypatch: pytest.MonkeyPatch) -> None:
