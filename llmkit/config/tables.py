@@ -63,7 +63,7 @@ RATES = ("rate_limit_capacity", "rate_limit_refill_rate")
 NO_KEY = "EMPTY"  # what is written for a server that wants none: vLLM's documentation, read 2026-11-21
 LONGEST_DELAY = 30.0  # seconds: the usual bound of a wait, which a longer first delay raises
 
-_KEY_NAME = re.compile(r"(?:key|token|secret|password|authorization)s?$", re.IGNORECASE)
+_KEY_NAME = re.compile(r"(?:key|token|secret|password|passphrase|authorization)s?$", re.IGNORECASE)
 
 
 @define(kw_only=True, eq=False)

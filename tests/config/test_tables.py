@@ -209,6 +209,7 @@ def test_a_check_leaves_references_alone() -> None:
         ({"api_key": KEY}, True),
         ({"api_keys": ["${A}", KEY]}, True),
         ({"options": {"token": KEY}}, True),
+        ({"options": {"passphrase": KEY}}, True),
         ({"default_headers": {"Helicone-Auth-Token": KEY}}, True),
         ({"fallbacks": ["openai/m", {"model": "openai/n", "api_key": KEY}]}, True),
         ({"fallbacks": ["openai/m", {"model": "openai/n", "api_key": "${A}"}]}, False),
