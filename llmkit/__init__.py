@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from llmkit.catalogue.registry import ModelRegistry as ModelRegistry
     from llmkit.client import Client as Client
     from llmkit.client import CompletionStream as CompletionStream
+    from llmkit.clients import Clients as Clients
+    from llmkit.clients import load_clients as load_clients
+    from llmkit.config.values import LLMConfig as LLMConfig
+    from llmkit.detection import Detection as Detection
+    from llmkit.dialects.base import Dialect as Dialect
+    from llmkit.dialects.base import Place as Place
+    from llmkit.dialects.base import StreamDecoder as StreamDecoder
+    from llmkit.dialects.base import WireError as WireError
     from llmkit.errors import AllProvidersFailedError as AllProvidersFailedError
     from llmkit.errors import AuthenticationError as AuthenticationError
     from llmkit.errors import BudgetExceededError as BudgetExceededError
@@ -61,6 +69,7 @@ if TYPE_CHECKING:
     from llmkit.models.content import system as system
     from llmkit.models.content import tool_result as tool_result
     from llmkit.models.content import user as user
+    from llmkit.models.fault import Fault as Fault
     from llmkit.models.info import Explanation as Explanation
     from llmkit.models.info import HealthReport as HealthReport
     from llmkit.models.info import LLMCapabilities as LLMCapabilities
@@ -74,8 +83,10 @@ if TYPE_CHECKING:
     from llmkit.models.response import FinishReason as FinishReason
     from llmkit.models.response import ToolCallDelta as ToolCallDelta
     from llmkit.models.usage import Usage as Usage
+    from llmkit.providers import Option as Option
     from llmkit.providers import Provider as Provider
     from llmkit.providers import register_provider as register_provider
+    from llmkit.providers.plugins import refresh_custom_providers as refresh_custom_providers
     from llmkit.resilience.breaker import CircuitBreaker as CircuitBreaker
     from llmkit.resilience.breaker import CircuitBreakerConfig as CircuitBreakerConfig
     from llmkit.resilience.breaker import CircuitState as CircuitState
@@ -101,6 +112,10 @@ _HOMES = {
     "llmkit.client": "Client CompletionStream",
     "llmkit.catalogue.estimates": "estimate_cost",
     "llmkit.catalogue.registry": "ModelRegistry",
+    "llmkit.clients": "Clients load_clients",
+    "llmkit.config.values": "LLMConfig",
+    "llmkit.detection": "Detection",
+    "llmkit.dialects.base": "Dialect Place StreamDecoder WireError",
     "llmkit.errors": (
         "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "
         "ContextWindowExceededError DeadlineExceededError ErrorCategory InternalError InvalidRequestError LLMKitError "
@@ -111,13 +126,15 @@ _HOMES = {
     "llmkit.events": "Event",
     "llmkit.metering": "UsageEstimator track",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
+    "llmkit.models.fault": "Fault",
     "llmkit.models.info": "Explanation HealthReport LLMCapabilities ModelInfo",
     "llmkit.models.ledger": "Attempt",
     "llmkit.models.price": "Price price_of",
     "llmkit.models.request": "CompletionRequest",
     "llmkit.models.response": "CompletionChunk CompletionResponse FinishReason ToolCallDelta",
     "llmkit.models.usage": "Usage",
-    "llmkit.providers": "Provider register_provider",
+    "llmkit.providers": "Option Provider register_provider",
+    "llmkit.providers.plugins": "refresh_custom_providers",
     "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",
     "llmkit.resilience.budget": "Budget budget",
     "llmkit.resilience.deadline": "deadline",

@@ -7,6 +7,7 @@ file with ``await`` in it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,8 @@ from llmkit.settings import Settings
 
 if TYPE_CHECKING:
     from llmkit.call import Call
+    from llmkit.config.values import LLMConfig
+    from llmkit.detection import Detection
     from llmkit.events import Hook
     from llmkit.exchange import Exchange
     from llmkit.metering import UsageEstimator
@@ -64,17 +67,18 @@ class Client:
         base_url: str | None = None,
         timeout: float = 60.0,
         deadline: float | None = 600.0,
-        retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
-        circuit_breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
+        retry: RetryConfig | Mapping[str, Any] | None = RetryConfig(),  # noqa: B008 - frozen
+        circuit_breaker: CircuitBreakerConfig | Mapping[str, Any] | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
         rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
-        fallbacks: Sequence[str | Target] = (),
-        hedge: Hedge | None = None,
+        fallbacks: Sequence[str | Target | Mapping[str, Any]] = (),
+        hedge: Hedge | Mapping[str, Any] | None = None,
         budget: Amount | Budget | None = None,
         transport: Transport | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
         strategy: Strategy = "fallback",
+        capabilities: Mapping[str, Any] | None = None,
         drop_params: bool = False,
         verify: bool | str = True,
         cert: str | tuple[str, str] | None = None,
@@ -107,6 +111,7 @@ class Client:
                 options=options,
                 hooks=hooks,
                 strategy=strategy,
+                capabilities=capabilities,
                 drop_params=drop_params,
                 verify=verify,
                 cert=cert,
@@ -129,6 +134,51 @@ class Client:
         from llmkit.transport.requests import RequestsTransport
 
         return RequestsTransport(settings.transport_settings())
+
+    # -- from a configuration
+
+    @staticmethod
+    def detect() -> Detection:
+        """
+        Return what is used where no model is named, what else was found, and why; no key is in it.
+
+        Looks at all places that there are; an Ollama is given 300 ms to answer.
+        """
+        from llmkit.detection import detection
+
+        return detection()
+
+    @classmethod
+    def from_config(cls, config: LLMConfig | Mapping[str, Any], **arguments: Any) -> Client:
+        """
+        Return the client that *config* describes: an ``LLMConfig``, or a dict with its fields or a client's arguments.
+
+        *arguments* count before it.
+
+        Raises:
+            ConfigurationError: If something in it is unknown or wrong.
+        """
+        from llmkit.config.values import table_of
+
+        return table_of(config).make(cls, arguments)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], name: str | None = None, profile: str | None = None, **arguments: Any) -> Client:
+        """
+        Return the client that the file at *path* describes; README, section "Configuration".
+
+        Args:
+            path: A file that ends in ``.toml``, ``.json`` or, where PyYAML is installed, ``.yaml``.
+            name: Which of its providers, where it has several.
+            profile: The profile to lay over it; by default that of ``LLMKIT_PROFILE``.
+            **arguments: A client's arguments, which count before the file.
+
+        Raises:
+            ConfigurationError: If the file or something in it is unknown or wrong; it tells line or path.
+        """
+        from llmkit.config.files import load_shelf
+
+        return load_shelf(path, profile=profile).choose(name).make(cls, arguments)
 
     # -- one request
 

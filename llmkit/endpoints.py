@@ -15,15 +15,17 @@ from attrs import define, evolve, field
 
 from llmkit import __version__
 from llmkit._fork import renewed_in_child
+from llmkit.abilities import facts_with
 from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth, RenewableAuth
 from llmkit.catalogue.registry import ModelRegistry, cost_of, facts_at, maker_of
+from llmkit.config.references import Referenced
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
 from llmkit.events import Event, Hooks
 from llmkit.models.facts import ModelFacts
 from llmkit.models.usage import Usage
-from llmkit.providers import Means, Provider, find_provider, split_model
+from llmkit.providers import Means, Provider, discover, find_provider, split_model
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.learned import Pace
@@ -60,6 +62,7 @@ class Endpoint:
     reasons: tuple[str, ...]
     facts: ModelFacts
     parameters: frozenset[str]  # that its wire can say and its model does not refuse
+    said: Mapping[str, Any] = field(factory=dict)  # of the model's capabilities, by the user
     _paces: dict[str, Pace] = field(factory=dict, init=False)
     place: Place = field(init=False)
     renewable: RenewableAuth | None = field(init=False)  # the auth, where it fetches its credential
@@ -94,7 +97,8 @@ class Endpoint:
     @property
     def context_window(self) -> int | None:
         """How many tokens fit its model, where that is known."""
-        return ModelRegistry.get_capabilities(self.provider, self.model).context_window
+        said: int | None = self.said.get("context_window")
+        return ModelRegistry.get_capabilities(self.provider, self.model).context_window if said is None else said
 
     @property
     def price(self) -> Decimal | None:
@@ -177,8 +181,9 @@ class Endpoints:
         from llmkit.detection import detect
 
         found = detect()
-        self.settings = evolve(self.settings, model=f"{found.provider}/{found.model}")
-        endpoint = self.find(None)
+        with found.located():
+            self.settings = self.settings.over(found.arguments)
+            endpoint = self.find(None)
         endpoint.reasons = (found.reason, *endpoint.reasons)
         return endpoint
 
@@ -197,7 +202,8 @@ class Endpoints:
         if not isinstance(auth, NoAuth) and not settings.allow_insecure and base_url.startswith("http:") and not is_loopback(base_url):
             msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
             raise ConfigurationError(msg)
-        facts = facts_at(provider, name)
+        said = settings.capabilities if model is None else None
+        facts = facts_with(facts_at(provider, name), said)
         origin = origin_of(base_url)
         return Endpoint(
             provider=provider,
@@ -217,6 +223,7 @@ class Endpoints:
             reasons=tuple(reasons),
             facts=facts,
             parameters=dialect.parameters - facts.refuses,
+            said=said or {},
         )
 
     def _breaker(self, name: str) -> CircuitBreaker | None:
@@ -255,7 +262,8 @@ class Endpoints:
             own = given if isinstance(given, Provider) else find_provider(given)
             if asked is None:
                 return own, self._default_model(own), [f"The provider is {own.name}, as given; the model is its default."]
-            named, rest = split_model(asked)
+            # With a provider given, only the model of one call may be somebody else's.
+            named, rest = split_model(asked, discover=model is not None)
             if named is None or (model is None and find_provider(named) is not own):
                 # With a provider given, a name that looks like another's is this one's own: "openai/gpt-4o" at OpenRouter.
                 return own, asked, [f"The provider is {own.name}, as given; the model is {asked!r}."]
@@ -263,7 +271,7 @@ class Endpoints:
         if asked is None:
             own = find_provider("custom")
             return own, self._default_model(own), []
-        named, rest = split_model(asked)
+        named, rest = split_model(asked, discover=True)
         if named is not None:
             return find_provider(named), rest, [f"{asked!r} names the provider and the model."]
         if model is not None and (settings.provider or settings.model):
@@ -274,6 +282,8 @@ class Endpoints:
             return find_provider(owner), asked, [f"{asked!r} is a model of {owner}."]
         if settings.base_url is not None:
             return find_provider("custom"), asked, [f"{asked!r} is served at the base_url given."]
+        if discover():
+            return self._resolve(model)
         msg = (
             f"It cannot be told who serves {asked!r}. Name the provider, as in 'openai/{asked}', or pass provider=, or base_url= for a "
             "server of your own."
@@ -355,8 +365,14 @@ class Endpoints:
         settings = self.settings
         if own and settings.api_keys is not None:
             reasons.append("The keys are those given as api_keys=.")
-            return settings.api_keys if isinstance(settings.api_keys, APIKeyPool) else APIKeyPool(list(settings.api_keys))
+            if isinstance(settings.api_keys, APIKeyPool):
+                return settings.api_keys
+            names = [key.source if isinstance(key, Referenced) else f"key {place}" for place, key in enumerate(settings.api_keys, start=1)]
+            return APIKeyPool(list(settings.api_keys), names=names)
         if own and settings.api_key is not None:
+            if isinstance(settings.api_key, Referenced):
+                reasons.append(f"The key is that of {settings.api_key.source}.")
+                return APIKeyPool([settings.api_key], names=[settings.api_key.source])
             reasons.append("The key is the one given as api_key=.")
             return APIKeyPool([settings.api_key])
         found = environ(provider.key_env)

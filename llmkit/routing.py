@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from llmkit.abilities import check_abilities
 from llmkit.call import Call, Job, Other
 from llmkit.catalogue.registry import cost_of
 from llmkit.dialects.base import Place
@@ -217,6 +218,8 @@ class Router:
     ) -> tuple[CompletionRequest, list[str]]:
         said = {**self.settings.defaults, **parameters} if self.settings.defaults else parameters
         request = make_request(messages, model=endpoint.model, stream=stream, facts=endpoint.facts, **said)
+        if endpoint.said:
+            check_abilities(request, endpoint.said, endpoint.provider.name)
         beyond = said.keys() - endpoint.parameters - {"system"}
         unknown = sorted(name for name in beyond if getattr(request, name) not in (None, ()))
         if not self.settings.drop_params:

@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import Attribute, evolve, field, fields, frozen
 
-from llmkit.auth.base import Auth, CallableAuth, HeaderAuth, NoAuth
+from llmkit.abilities import as_capabilities
+from llmkit.auth.base import Auth, AuthArgument, as_auth
+from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
 from llmkit.events import Hook, as_hooks
 from llmkit.models.request import check_headers, check_parameter, check_seconds
@@ -19,6 +21,7 @@ from llmkit.resilience.hedge import Hedge
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.rates import RateLimit, TokenBucket, rate_limit_of
 from llmkit.resilience.retry import RetryConfig
+from llmkit.spelling import refuse_unknown
 from llmkit.strategies import check_strategy
 from llmkit.targets import Target, as_targets
 from llmkit.transport.settings import TransportSettings
@@ -26,8 +29,6 @@ from llmkit.transport.settings import TransportSettings
 __all__ = ["AuthArgument", "Settings"]
 
 SECRET_OPTIONS = frozenset({"token", "client_secret", "private_key", "passphrase"})  # of whatever provider
-
-AuthArgument = str | Callable[[], Mapping[str, str]] | bool | None
 
 
 def _seconds(instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -53,6 +54,13 @@ def _keys(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ConfigurationError(msg)
 
 
+def _table(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        # Not shown: it may hold a credential.
+        msg = f"{attribute.name} is a dict, not {type(value).__name__}."
+        raise ConfigurationError(msg)
+
+
 def _whole(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         msg = f"{attribute.name} is a whole number of at least 1, not {value!r}."
@@ -61,6 +69,31 @@ def _whole(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 def _targets(given: object) -> tuple[Target, ...]:
     return as_targets("fallbacks", given)
+
+
+# A policy may be given as a dict, as a configuration file has it.
+_RETRY_MS = ("initial_delay_ms", "max_delay_ms", "backoff_multiplier")
+
+
+def _retry(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    refuse_unknown(value, (*(one.name for one in fields(RetryConfig)), *_RETRY_MS), path="retry")
+    return RetryConfig.from_ms(**value)
+
+
+def _breaker(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    refuse_unknown(value, (one.name for one in fields(CircuitBreakerConfig)), path="circuit_breaker")
+    return CircuitBreakerConfig(**value)
+
+
+def _hedge(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    refuse_unknown(value, (one.name for one in fields(Hedge)), path="hedge")
+    return Hedge(**value)
 
 
 @frozen(kw_only=True, eq=False)
@@ -72,25 +105,28 @@ class Settings:
     api_key: str | None = field(default=None, repr=False, validator=_is_a(str))
     api_keys: Sequence[str] | APIKeyPool | None = field(default=None, repr=False, validator=_keys)
     auth: AuthArgument = field(default=None, repr=False)
-    base_url: str | None = None
+    base_url: str | None = field(default=None, validator=_is_a(str))
     timeout: float = field(default=60.0, validator=_seconds)
     deadline: float | None = field(default=600.0, validator=_seconds)
-    retry: RetryConfig | None = field(factory=RetryConfig, validator=_is_a(RetryConfig))
-    circuit_breaker: CircuitBreakerConfig | None = field(factory=CircuitBreakerConfig, validator=_is_a(CircuitBreakerConfig))
+    retry: RetryConfig | None = field(factory=RetryConfig, converter=_retry, validator=_is_a(RetryConfig))
+    circuit_breaker: CircuitBreakerConfig | None = field(
+        factory=CircuitBreakerConfig, converter=_breaker, validator=_is_a(CircuitBreakerConfig)
+    )
     rate_limit: RateLimit | TokenBucket | None = field(default=None, converter=rate_limit_of)
     budget: Budget | None = field(default=None, converter=budget_of)
     fallbacks: tuple[Target, ...] = field(default=(), converter=_targets)
     strategy: str = field(default="fallback", converter=check_strategy)
-    hedge: Hedge | None = field(default=None, validator=_is_a(Hedge))
+    hedge: Hedge | None = field(default=None, converter=_hedge, validator=_is_a(Hedge))
     hooks: tuple[Hook, ...] = field(default=(), converter=as_hooks)
     weight: float = 1.0  # of the first model, under strategy="weighted"
     transport: Any = None
     default_headers: Mapping[str, str] | None = field(default=None, repr=False)
-    options: Mapping[str, Any] | None = field(default=None, repr=False)  # may hold a token
+    options: Mapping[str, Any] | None = field(default=None, repr=False, validator=_table)  # may hold a token
+    capabilities: Mapping[str, Any] | None = field(default=None, converter=as_capabilities)
     drop_params: bool = False
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
-    proxies: Mapping[str, str] | None = field(default=None, repr=False)
+    proxies: Mapping[str, str] | None = field(default=None, repr=False, validator=_table)
     trust_env: bool = True
     allow_insecure: bool = False
     max_connections: int = field(default=100, validator=_whole)
@@ -117,39 +153,28 @@ class Settings:
         Raises:
             ConfigurationError: If something given is wrong.
         """
-        if model is None or isinstance(model, str):
-            return cls(model=model, fallbacks=fallbacks, **arguments)
-        first, *others = as_targets("model", model) or (None,)
-        if first is None:
-            msg = "model is an empty list; name at least one model."
-            raise ConfigurationError(msg)
-        return cls(
-            model=first.model,
-            fallbacks=(*others, *as_targets("fallbacks", fallbacks)),
-            weight=first.weight,
-            **{**arguments, **first.own},
-        )
+        return cls(**{**arguments, **_spread(model, fallbacks)})
 
     def at(self, target: Target) -> Settings:
         """Return the same for the place that *target* names: nothing of this one's own provider goes there."""
-        nothing = dict.fromkeys(("provider", "api_key", "api_keys", "auth", "base_url", "options"))
+        nothing = dict.fromkeys(("provider", "api_key", "api_keys", "auth", "base_url", "options", "capabilities"))
         return evolve(self, model=target.model, **{**nothing, **target.own})
 
     def make_auth(self) -> Auth | None:
         """Return the way to send the credential that the user asked for; None where the provider's own will do."""
-        if self.auth is None:
-            return None
-        if self.auth is False:
-            return NoAuth()
-        if isinstance(self.auth, str):
-            if not self.auth.isascii() or not self.auth.replace("-", "").replace("_", "").isalnum():
-                msg = f"auth= as a string is the name of a header, not {self.auth!r}."
-                raise ConfigurationError(msg)
-            return HeaderAuth(self.auth, "Bearer " if self.auth.lower() == "authorization" else "")
-        if callable(self.auth):
-            return CallableAuth(self.auth)
-        msg = "auth= is a header's name, a callable that returns headers, or False."
-        raise ConfigurationError(msg)
+        return as_auth(self.auth)
+
+    def over(self, arguments: Mapping[str, Any]) -> Settings:
+        """Return the same with *arguments* wherever nothing but the default was given; of parameters, each counts by itself."""
+        given = {name: getattr(self, name) for name in SETTINGS}
+        defaults = {name: getattr(PLAIN, name) for name in SETTINGS}
+        said = {name for name in SETTINGS if given[name] is not defaults[name] and given[name] != defaults[name]}
+        if {"api_key", "api_keys", "auth"} & said:
+            said |= {"api_key", "api_keys", "auth"}  # one way to show who one is
+        taken = {name: value for name, value in arguments.items() if name in SETTINGS and name not in said}
+        taken |= _spread(taken.get("model", self.model), taken.get("fallbacks", self.fallbacks))
+        parameters = {name: value for name, value in arguments.items() if name not in SETTINGS}
+        return evolve(self, **taken, defaults={**parameters, **self.defaults})
 
     def transport_settings(self) -> TransportSettings:
         return TransportSettings(
@@ -170,14 +195,33 @@ class Settings:
         if self.transport is not None:
             msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
             raise ConfigurationError(msg)
-        holds_key = self.api_key is not None or self.api_keys is not None or not SECRET_OPTIONS.isdisjoint(self.options or {})
-        if holds_key and not self.pickle_keys:
+        places: list[Settings | Target] = [self, *self.fallbacks]
+        if any(_holds_key(place.api_key, place.api_keys, place.options) for place in places) and not self.pickle_keys:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)
         return {name: getattr(self, name) for name in SETTINGS}
 
 
+def _spread(model: object, fallbacks: object) -> dict[str, Any]:
+    """Return what a list of models says: the first serves, with what is its own, the rest are fallbacks."""
+    if model is None or isinstance(model, str):
+        return {"model": model, "fallbacks": fallbacks}
+    first, *others = as_targets("model", model) or (None,)
+    if first is None:
+        msg = "model is an empty list; name at least one model."
+        raise ConfigurationError(msg)
+    return {"model": first.model, "fallbacks": (*others, *as_targets("fallbacks", fallbacks)), "weight": first.weight, **first.own}
+
+
+def _holds_key(api_key: object, api_keys: object, options: Mapping[str, Any] | None) -> bool:
+    """Whether one of these holds a literal key: what was found by a reference travels as the reference."""
+    keys = api_keys if isinstance(api_keys, (list, tuple)) else (api_keys,)
+    tokens = [(options or {}).get(name) for name in SECRET_OPTIONS]
+    return any(key is not None and not isinstance(key, Referenced) for key in (api_key, *tokens, *keys))
+
+
 SETTINGS = tuple(attribute.name for attribute in Settings.__attrs_attrs__)
+PLAIN = Settings()
 
 
 def environ(names: Sequence[str]) -> tuple[str, str] | None:

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmkit_async.client import AsyncClient as AsyncClient
     from llmkit_async.client import AsyncCompletionStream as AsyncCompletionStream
+    from llmkit_async.clients import AsyncClients as AsyncClients
+    from llmkit_async.clients import load_clients as load_clients
     from llmkit_async.limits import AsyncTokenBucket as AsyncTokenBucket
     from llmkit_async.transport import AiohttpTransport as AiohttpTransport
 
 _HOME_OF = {
     "AiohttpTransport": "llmkit_async.transport",
     "AsyncClient": "llmkit_async.client",
+    "AsyncClients": "llmkit_async.clients",
     "AsyncCompletionStream": "llmkit_async.client",
     "AsyncTokenBucket": "llmkit_async.limits",
+    "load_clients": "llmkit_async.clients",
 }
 
-__all__ = ["AiohttpTransport", "AsyncClient", "AsyncCompletionStream", "AsyncTokenBucket"]
+__all__ = ["AiohttpTransport", "AsyncClient", "AsyncClients", "AsyncCompletionStream", "AsyncTokenBucket", "load_clients"]
 
 
 def __getattr__(name: str) -> Any:

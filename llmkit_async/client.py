@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -18,6 +19,8 @@ from llmkit_async.hedging import raced
 
 if TYPE_CHECKING:
     from llmkit.call import Call
+    from llmkit.config.values import LLMConfig
+    from llmkit.detection import Detection
     from llmkit.events import Hook
     from llmkit.exchange import Exchange
     from llmkit.metering import UsageEstimator
@@ -44,7 +47,8 @@ class AsyncClient:
     One typed call to any language model.
 
     ``Client("openai/gpt-4o-mini").complete("Say hi").text``; with nothing given, the provider is found by itself. Thread-safe, and
-    usable after ``fork()``. The arguments and their defaults are described in the README, section "The client".
+    usable after ``fork()``. The arguments and their defaults are described in the README, section "The client". Making one does not
+    wait for the network, except that with nothing given and nothing configured an Ollama is looked for: 300 ms at most.
 
     Raises:
         ConfigurationError: If something given is wrong or something needed is missing; nothing was sent.
@@ -61,17 +65,18 @@ class AsyncClient:
         base_url: str | None = None,
         timeout: float = 60.0,
         deadline: float | None = 600.0,
-        retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
-        circuit_breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
+        retry: RetryConfig | Mapping[str, Any] | None = RetryConfig(),  # noqa: B008 - frozen
+        circuit_breaker: CircuitBreakerConfig | Mapping[str, Any] | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
         rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
-        fallbacks: Sequence[str | Target] = (),
-        hedge: Hedge | None = None,
+        fallbacks: Sequence[str | Target | Mapping[str, Any]] = (),
+        hedge: Hedge | Mapping[str, Any] | None = None,
         budget: Amount | Budget | None = None,
         transport: AsyncTransport | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
         strategy: Strategy = "fallback",
+        capabilities: Mapping[str, Any] | None = None,
         drop_params: bool = False,
         verify: bool | str = True,
         cert: str | tuple[str, str] | None = None,
@@ -104,6 +109,7 @@ class AsyncClient:
                 options=options,
                 hooks=hooks,
                 strategy=strategy,
+                capabilities=capabilities,
                 drop_params=drop_params,
                 verify=verify,
                 cert=cert,
@@ -129,6 +135,51 @@ class AsyncClient:
             msg = f"The asyncio client needs {error.name}: pip install 'llmkit[async]'."
             raise ConfigurationError(msg) from None
         return AiohttpTransport(settings.transport_settings())
+
+    # -- from a configuration
+
+    @staticmethod
+    def detect() -> Detection:
+        """
+        Return what is used where no model is named, what else was found, and why; no key is in it.
+
+        Looks at all places that there are; an Ollama is given 300 ms to answer.
+        """
+        from llmkit.detection import detection
+
+        return detection()
+
+    @classmethod
+    def from_config(cls, config: LLMConfig | Mapping[str, Any], **arguments: Any) -> AsyncClient:
+        """
+        Return the client that *config* describes: an ``LLMConfig``, or a dict with its fields or a client's arguments.
+
+        *arguments* count before it.
+
+        Raises:
+            ConfigurationError: If something in it is unknown or wrong.
+        """
+        from llmkit.config.values import table_of
+
+        return table_of(config).make(cls, arguments)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], name: str | None = None, profile: str | None = None, **arguments: Any) -> AsyncClient:
+        """
+        Return the client that the file at *path* describes; README, section "Configuration".
+
+        Args:
+            path: A file that ends in ``.toml``, ``.json`` or, where PyYAML is installed, ``.yaml``.
+            name: Which of its providers, where it has several.
+            profile: The profile to lay over it; by default that of ``LLMKIT_PROFILE``.
+            **arguments: A client's arguments, which count before the file.
+
+        Raises:
+            ConfigurationError: If the file or something in it is unknown or wrong; it tells line or path.
+        """
+        from llmkit.config.files import load_shelf
+
+        return load_shelf(path, profile=profile).choose(name).make(cls, arguments)
 
     # -- one request
 

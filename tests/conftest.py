@@ -19,6 +19,7 @@ def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         upper = name.upper()
         if upper.endswith(("_API_KEY", "_TOKEN", "_BASE_URL", "_API_URL", "_PROXY")) or upper.startswith(("LLMKIT_", "OPENAI_", "OLLAMA_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")  # nor a file of theirs
 
 
 @pytest.fixture

@@ -19,20 +19,24 @@ HOMES = {
     "urllib3": {"llmkit/transport/requests.py"},
     "aiohttp": {"llmkit_async"},
     "backoff": {"llmkit/resilience/backing.py"},
+    "tomli": {"llmkit/config/files.py"},
+    "yaml": {"llmkit/config/files.py"},
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
 }
 
 # Rooms from the ground up: a room may import those before it, and itself.
 FLOORS = [
-    {"_fork", "cancelling", "kinds", "secrets", "errors"},
+    {"_fork", "cancelling", "kinds", "secrets", "errors", "spelling"},
     {"schema", "tools", "structured"},
     {"transport"},
     {"models", "address", "events"},
     {"dialects", "resilience", "auth", "metering"},
     {"providers"},
     {"catalogue"},
-    {"settings", "detection", "exchange", "failing", "call", "endpoints", "routing", "strategies", "targets", "hedging"},
+    {"abilities", "config", "detection", "probe", "settings", "strategies", "targets"},
+    {"exchange", "failing", "call", "endpoints", "routing", "hedging"},
     {"client"},
+    {"clients"},
     {"testing"},
     {"cli"},
 ]

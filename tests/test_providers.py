@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import threading
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -29,6 +30,7 @@ from llmkit.providers import (
 )
 from llmkit.providers.table import ALIASES, DETECTED, MODEL_PREFIXES, TABLE
 from llmkit.secrets import Secret
+from llmkit.transport.base import HttpRequest
 
 # name: (options, URL of a completion, URL of the list of models, first key variable, header and start of its value)
 BEARER = ("Authorization", "Bearer ")
@@ -701,6 +703,24 @@ def test_other_fields_are_taken() -> None:
 
 
 @pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize(
+    ("auth", "headers"),
+    [
+        (None, {"Authorization": "Bearer k"}),
+        ("X-Acme-Key", {"X-Acme-Key": "k"}),
+        (False, {}),
+        (lambda: {"X-Token": "t"}, {"X-Token": "t"}),
+        (HeaderAuth("X-Acme-Key", "Key "), {"X-Acme-Key": "Key k"}),
+    ],
+)
+def test_the_key_is_sent_as_it_was_said(auth: Any, headers: dict[str, str]) -> None:
+    """In each way that a client's own auth= may be said, too."""
+    row = register_provider("acme", base_url="https://acme.example/v1", env="ACME_API_KEY", auth=auth)
+
+    assert headers == dict(row.auth.headers(HttpRequest(method="POST", url="https://acme.example"), Secret("k")))
+
+
+@pytest.mark.usefixtures("own_registry")
 def test_a_provider_without_a_variable_needs_no_key() -> None:
     """A server of one's own is registered by its address alone."""
     assert not register_provider("mine", base_url="http://localhost:9000/v1").key_required
@@ -766,6 +786,11 @@ def test_a_name_that_could_not_be_split_off_is_refused(name: str) -> None:
         {"dialect": "openai"},
         {"colour": "red"},
         {"model_prefixes": 1},
+        {"auth": "no header"},
+        {"auth": True},
+        {"options": ["region"]},
+        {"options": {"region": "eu"}},
+        {"headers": "X-A"},
     ],
 )
 def test_what_a_row_cannot_be_is_refused(wrong: dict[str, object]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from attrs import frozen
 
@@ -11,9 +11,12 @@ from llmkit.errors import ConfigurationError
 from llmkit.secrets import Headers, Secret
 from llmkit.transport.base import HttpRequest
 
-__all__ = ["Auth", "CallableAuth", "HeaderAuth", "NoAuth", "RenewableAuth"]
+__all__ = ["Auth", "AuthArgument", "CallableAuth", "HeaderAuth", "NoAuth", "RenewableAuth", "as_auth"]
+
+AuthArgument: TypeAlias = str | Callable[[], Mapping[str, str]] | bool | None
 
 
+@runtime_checkable
 class Auth(Protocol):
     """Signs one attempt. Called anew for each: a token may have expired since the last."""
 
@@ -84,3 +87,25 @@ class NoAuth:
 
     def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
         return {}
+
+
+def as_auth(value: AuthArgument) -> Auth | None:
+    """
+    Return the way to send the credential that a user asked for by *value*; None where the provider's own will do.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    if value is None:
+        return None
+    if value is False:
+        return NoAuth()
+    if isinstance(value, str):
+        if not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
+            msg = f"auth= as a string is the name of a header, not {value!r}."
+            raise ConfigurationError(msg)
+        return HeaderAuth(value, "Bearer " if value.lower() == "authorization" else "")
+    if callable(value):
+        return CallableAuth(value)
+    msg = "auth= is a header's name, a callable that returns headers, or False."
+    raise ConfigurationError(msg)

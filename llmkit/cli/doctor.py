@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from llmkit import __version__
 from llmkit.cli.screen import open_screen
 from llmkit.client import Client
+from llmkit.config.files import PROFILE_VARIABLE
+from llmkit.detection import CONFIG_VARIABLE, MODEL_VARIABLE
 from llmkit.errors import LLMKitError
 from llmkit.providers import ROWS
 from llmkit.transport.base import TransportError
@@ -42,6 +44,7 @@ def doctor(options: Namespace) -> int:
         ("Variables that are set (their values are not shown)", _variables()),
         ("Ollama on this machine", _ollama()),
         ("Network", _network()),
+        ("What was looked at, in this order", Client.detect().lines()),
     ):
         screen.line(title, "title")
         for line in lines:
@@ -90,7 +93,11 @@ def _version_of(library: str) -> str:
 
 
 def _variables() -> list[str]:
-    meanings: dict[str, list[str]] = {"LLMKIT_MODEL": ["the model of Client()"]}
+    meanings: dict[str, list[str]] = {
+        MODEL_VARIABLE: ["the model of Client()"],
+        CONFIG_VARIABLE: ["the configuration file of Client()"],
+        PROFILE_VARIABLE: ["the profile of configuration files"],
+    }
     for row in ROWS:
         for names, meaning in ((row.key_env, "key"), (row.base_env, "address")):
             for name in names:

@@ -42,9 +42,10 @@ def _model_row(info: ModelInfo) -> tuple[str, str, str]:
 
 def providers(options: Namespace) -> int:
     """List the providers. Elsewhere than on a terminal no cell is empty or has a space in it, so that columns can be cut out again."""
-    from llmkit.providers import ROWS
+    from llmkit.providers import ROWS, discover
 
     screen = open_screen()
+    discover()
     rows = sorted(ROWS, key=lambda row: row.name)
     if not sys.stdout.isatty():
         cells = [(row.name, _key_state(row), ",".join(row.key_env) or "-", _address(row) or "-") for row in rows]

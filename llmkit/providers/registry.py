@@ -3,6 +3,7 @@ Looking providers up by name, and registering more of them at run time.
 
 Rule 1: a row of the table is made when it is asked for, once: most programs ask for one of seventy.
 Rule 2: reading takes no lock; registering does, and a name comes to be known only when all else about it is.
+Rule 3: other packages are asked for their providers once, when a name is not known: looking for them costs more than importing llmkit.
 """
 
 from __future__ import annotations
@@ -10,22 +11,26 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import evolve
 
 from llmkit._fork import renewed_in_child
 from llmkit.address import check_base_url
+from llmkit.auth.base import Auth, AuthArgument, as_auth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
-from llmkit.providers.provider import Provider, Row
+from llmkit.providers.provider import Option, Provider, Row
 from llmkit.providers.table import ALIASES, DETECTED, LOCAL, MODEL_PREFIXES, TABLE
+from llmkit.spelling import nearest
 
 __all__ = [
     "ROWS",
     "Registry",
     "detectable",
+    "discover",
     "find_provider",
     "local_server",
     "owner_of",
@@ -48,11 +53,44 @@ class Registry:
         self._names: dict[str, str] = {name: name for name in table}
         for name, aliases in ALIASES.items():
             self._names.update(dict.fromkeys(aliases, name))
+        self.history: list[str] = []  # the names that were registered, in order
+        self.plugged: list[str] = []  # those that came from entry points
+        self._discovered = False
+        self._busy = False
         self._lock = threading.Lock()
+        self._discovery = threading.RLock()
         renewed_in_child(self)
 
     def renew(self) -> None:
         self._lock = threading.Lock()
+        self._discovery = threading.RLock()
+        self._busy = False
+
+    @contextmanager
+    def discovering(self) -> Iterator[None]:
+        """Keep others from taking for known what is being read from entry points."""
+        with self._discovery:
+            self._discovered, self._busy = False, True
+            try:
+                yield
+            finally:
+                self._discovered, self._busy = True, False
+
+    def discover(self) -> bool:
+        """Read the entry points unless that was done, and return whether it is worth while to look once more."""
+        if self._discovered:
+            return False
+        with self._discovery:
+            self._discover()
+        return True
+
+    def _discover(self) -> None:
+        # What an entry point itself asks for, while it is read, is not there yet.
+        if self._discovered or self._busy:
+            return
+        from llmkit.providers.plugins import refresh_custom_providers
+
+        refresh_custom_providers()
 
     def __iter__(self) -> Iterator[Provider]:
         return (self._row(name) for name in dict.fromkeys(self._names.copy().values()))
@@ -94,16 +132,34 @@ class Registry:
                     msg = f"The name {name!r} already means the provider {known!r}. Pass replace=True to have yours instead."
                     raise ConfigurationError(msg)
             self._made[row.name] = row
+            self.history.append(row.name)
             # Before those of the table: who registers a provider wants it.
             self._prefixes = {row.name: row.model_prefixes, **{name: old for name, old in self._prefixes.items() if name != row.name}}
             self._names.update(dict.fromkeys((row.name, *row.aliases), row.name))
+
+    def remove(self, name: str) -> None:
+        """Forget the provider *name*; what the table says of its names counts again."""
+        with self._lock:
+            self._made.pop(name, None)
+            self._prefixes.pop(name, None)
+            if name in MODEL_PREFIXES:
+                self._prefixes[name] = MODEL_PREFIXES[name]
+            told = {alias: row for row, aliases in ALIASES.items() for alias in aliases} | {row: row for row in self._table}
+            names = {known: row if row != name else told.get(known) for known, row in self._names.items()}
+            self._names = {known: row for known, row in names.items() if row is not None}
 
 
 ROWS = Registry(TABLE)
 
 
+def discover() -> bool:
+    """Read the entry points of other packages unless that was done, and return whether it is worth while to look once more."""
+    return ROWS.discover()
+
+
 def provider_names() -> list[str]:
-    """Return the names of all known providers, without their aliases, sorted."""
+    """Return the names of all known providers, without their aliases, sorted; those of other packages too."""
+    discover()
     return sorted({row.name for row in ROWS})
 
 
@@ -115,32 +171,32 @@ def find_provider(name: str) -> Provider:
         ConfigurationError: If there is none; it names the nearest.
     """
     row = ROWS.find(name) or ROWS.find(name.lower())
+    if row is None and discover():
+        row = ROWS.find(name) or ROWS.find(name.lower())
     if row is None:
         raise ConfigurationError(_unknown(name))
     return row
 
 
 def _unknown(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower(), ROWS.names(), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
     return (
-        f"There is no provider {name!r}.{hint} Known are {', '.join(provider_names())}; any other server that speaks "
-        "OpenAI's wire is provider='custom' with base_url=."
+        f"There is no provider {name!r}.{nearest(name, ROWS.names())} Known are {', '.join(provider_names())}; any other server "
+        "that speaks OpenAI's wire is provider='custom' with base_url=."
     )
 
 
-def split_model(model: str) -> tuple[str | None, str]:
+def split_model(model: str, *, discover: bool = False) -> tuple[str | None, str]:
     """
     Return ``(provider, model)`` for ``"provider/model"`` or ``"provider:model"``; no provider where none is named.
 
     The first separator whose left side is a known provider counts, so that ``ollama/llama3.2:1b`` and
-    ``huggingface/meta-llama/Llama-3.1-8B`` both work.
+    ``huggingface/meta-llama/Llama-3.1-8B`` both work. *discover* says whether other packages are asked, if none is known.
     """
     for index, mark in enumerate(model):
         if mark in "/:" and model[:index].lower() in ROWS and model[index + 1 :]:
             return model[:index].lower(), model[index + 1 :]
+    if discover and ("/" in model or ":" in model) and ROWS.discover():
+        return split_model(model)
     return None, model
 
 
@@ -173,6 +229,7 @@ def register_provider(
     base_url: str | None = None,
     env: str | tuple[str, ...] | list[str] = (),
     dialect: Dialect | None = None,
+    auth: Auth | AuthArgument = None,
     aliases: str | tuple[str, ...] | list[str] = (),
     replace: bool = False,
     **fields: Any,
@@ -185,6 +242,8 @@ def register_provider(
         base_url: Where it is; None where each client says.
         env: Environment variables that may hold its key. Without any, no key is required.
         dialect: Its wire; OpenAI's Chat Completions unless said.
+        auth: How the key is sent: a header's name, a callable that returns headers, False for not at all, or an ``Auth``; as a
+            bearer token unless said.
         aliases: Other names for it.
         replace: Whether it may take the place of the provider that now has the name.
         **fields: Other fields of ``Provider``.
@@ -209,6 +268,15 @@ def register_provider(
         check_base_url(base_url)
     if dialect is not None and not callable(getattr(dialect, "encode_models", None)):
         msg = f"dialect is an instance of a dialect, such as OpenAIChat(owner={name!r}), not {dialect!r}."
+        raise ConfigurationError(msg)
+    if auth is not None:
+        fields["auth"] = auth if isinstance(auth, Auth) else as_auth(auth)
+    for word in ("options", "headers", "static_headers"):
+        if not isinstance(fields.get(word, {}), Mapping):
+            msg = f"{word} is a dict, not {fields[word]!r}."
+            raise ConfigurationError(msg)
+    if not all(isinstance(option, Option) for option in fields.get("options", {}).values()):
+        msg = f"The options of {name} are Option(...)s by name."
         raise ConfigurationError(msg)
     row = Provider(
         name=name,

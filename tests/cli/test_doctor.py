@@ -51,6 +51,19 @@ def test_an_ollama_is_asked_for_its_models(run: Run, server: FakeServer) -> None
     assert "answers, with" in done.stdout
 
 
+def test_what_was_looked_at_is_told(run: Run, tmp_path: Path) -> None:
+    """In its order, with what would come next; a file that is of no use is told as well."""
+    (tmp_path / "llmkit.toml").write_text("tmeout = 3\n")
+
+    done = run("doctor", GROQ_API_KEY="gq-secret-0123456789")
+
+    assert "GROQ_API_KEY is set, so the provider is groq" in done.stdout
+    assert "(not used" in done.stdout
+    assert "Did you mean 'timeout'?" in " ".join(done.stdout.split())
+    assert "not there: LLMKIT_MODEL" in done.stdout
+    assert "gq-secret" not in done.stdout
+
+
 def test_a_check_asks_the_provider(run: Run, server: FakeServer) -> None:
     """Whether it takes the key."""
     good = run("doctor", "--check")

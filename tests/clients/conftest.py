@@ -61,6 +61,10 @@ class SyncFace:
     def client(self, *args: Any, **kwargs: Any) -> Any:
         return Client(*args, **kwargs)
 
+    def made(self, how: str, *args: Any, **kwargs: Any) -> Any:
+        """Return a client from one of the class's own ways to make one."""
+        return getattr(Client, how)(*args, **kwargs)
+
     def double(self, *outcomes: HttpResponse | Exception) -> Double:
         return Double(*outcomes)
 
@@ -85,7 +89,12 @@ class AsyncFace:
         return self.loop.run_until_complete(work)
 
     def client(self, *args: Any, **kwargs: Any) -> Any:
-        client = AsyncClient(*args, **kwargs)
+        return self._driven(AsyncClient(*args, **kwargs))
+
+    def made(self, how: str, *args: Any, **kwargs: Any) -> Any:
+        return self._driven(getattr(AsyncClient, how)(*args, **kwargs))
+
+    def _driven(self, client: AsyncClient) -> Any:
         self.clients.append(client)
         return Driven(self, client)
 
