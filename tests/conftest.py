@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from llmkit.catalogue import facts
+from llmkit.catalogue.registry import ModelRegistry, State
 from llmkit.providers import registry
 from llmkit.providers.table import TABLE
 from llmkit.testing import FakeServer
@@ -20,6 +22,15 @@ def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         if upper.endswith(("_API_KEY", "_TOKEN", "_BASE_URL", "_API_URL", "_PROXY")) or upper.startswith(("LLMKIT_", "OPENAI_", "OLLAMA_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")  # nor a file of theirs
+
+
+@pytest.fixture(autouse=True)
+def _models_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test tells of a model is forgotten after it."""
+    monkeypatch.setattr(ModelRegistry, "_state", State({}))
+    monkeypatch.setattr(facts, "_registered", [])
+    yield
+    facts.facts_of.cache_clear()
 
 
 @pytest.fixture

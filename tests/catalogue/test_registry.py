@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from llmkit import Client, ConfigurationError, LLMCapabilities, ModelRegistry, Price, Usage, register_provider
-from llmkit.catalogue import facts, table
+from llmkit.catalogue import table
 from llmkit.catalogue.facts import facts_of
-from llmkit.catalogue.registry import State, cost_of, maker_of
+from llmkit.catalogue.registry import cost_of, maker_of
 from llmkit.models.facts import ModelFacts
 from llmkit.providers import find_provider, owner_of
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test registers is forgotten after it."""
-    monkeypatch.setattr(ModelRegistry, "_state", State({}))
-    monkeypatch.setattr(facts, "_registered", [])
-    yield
-    facts_of.cache_clear()
 
 
 def test_a_known_model_is_known_whole() -> None:
