@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -113,7 +114,7 @@ class Endpoints:
         self._lock = threading.Lock()
         self._made: dict[str, Endpoint] = {}
         self._pools: dict[str, APIKeyPool | None] = {}
-        self._chosen: dict[str, tuple[Mapping[str, str], Auth | None]] = {}
+        self._chosen: dict[tuple[Any, ...], tuple[Mapping[str, str], Auth | None]] = {}
         self.default = self.find(None) if settings.model or settings.provider or settings.base_url else self._detected()
         renewed_in_child(self)
 
@@ -153,7 +154,7 @@ class Endpoints:
         settings = self.settings
         provider, name, reasons = self._resolve(model)
         own = model is None or provider.name == self._own_provider()
-        options, chosen = self._access(provider, own)
+        options, chosen = self._access(provider, own, name)
         dialect = provider.dialect_for(options)
         base_url = self._base_url(provider, options, own, reasons)
         auth = (settings.make_auth() if own else None) or chosen or provider.auth
@@ -257,19 +258,21 @@ class Endpoints:
                 options[name] = option.default
         return options
 
-    def _access(self, provider: Provider, own: bool) -> tuple[Mapping[str, str], Auth | None]:
+    def _access(self, provider: Provider, own: bool, model: str) -> tuple[Mapping[str, str], Auth | None]:
         """Return the options in force, and the way to send the credential where the provider has several."""
         options = self._options(provider)
         if provider.choose_access is None:
             return options, None
-        if provider.name not in self._chosen:
+        said = {} if provider.options_of_model is None else provider.options_of_model(model)
+        known = (provider.name, *sorted(said.items()))
+        if known not in self._chosen:
             settings = self.settings
             given = {name: value for name, value in (settings.options or {}).items() if value is not None}
             keyed = own and (settings.api_key is not None or settings.api_keys is not None)
             at_hand = environ(provider.key_env) is not None
-            # Once for all models there: they share a token.
-            self._chosen[provider.name] = provider.choose_access({**options, **given}, keyed=keyed, key_at_hand=at_hand)
-        return self._chosen[provider.name]
+            # Once for all models there whose names say the same: they share a token.
+            self._chosen[known] = provider.choose_access({**said, **options, **given}, keyed=keyed, key_at_hand=at_hand)
+        return self._chosen[known]
 
     def _base_url(self, provider: Provider, options: Mapping[str, str], own: bool, reasons: list[str]) -> str:
         if own and self.settings.base_url is not None:

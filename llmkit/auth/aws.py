@@ -41,7 +41,16 @@ PAUSE = 60.0  # seconds until a renewal is tried again that failed while the old
 _UNSIGNED = frozenset(
     {
         *("authorization", "host", "x-amz-date", "x-amz-security-token"),
-        *("accept-encoding", "baggage", "connection", "content-length", "expect", "keep-alive", "proxy-authenticate", "proxy-authorization"),
+        *(
+            "accept-encoding",
+            "baggage",
+            "connection",
+            "content-length",
+            "expect",
+            "keep-alive",
+            "proxy-authenticate",
+            "proxy-authorization",
+        ),
         *("te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent", "x-amzn-trace-id"),
     }
 )

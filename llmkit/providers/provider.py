@@ -81,6 +81,7 @@ class Provider:
         model_prefixes: How its own models' names begin, in lower case, for a bare ``"gpt-4o"``.
         choose_dialect: Gives the wire that the options ask for, where there are several.
         choose_access: Gives the way to send the credential, where there are several.
+        options_of_model: Gives the options that a model's name says, such as a region, to ``choose_access``.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Provider:
     model_prefixes: tuple[str, ...] = ()
     choose_dialect: Callable[[Mapping[str, str]], Dialect] | None = None
     choose_access: Access | None = None
+    options_of_model: Callable[[str], Mapping[str, str]] | None = None
 
     @default_path.default
     def _path_of_base_url(self) -> str:
