@@ -378,21 +378,16 @@ def _chain(profile: str | None) -> Any:
 
 
 def _translated(error: Exception) -> LLMKitError:
-    from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
-        ConfigNotFound,
-        ConfigParseError,
-        HTTPClientError,
-        PartialCredentialsError,
-        ProfileNotFound,
-    )
+    from botocore import exceptions
 
     text = clean(f"AWS gave no credentials: {error}", limit=500)
-    if isinstance(error, (ProfileNotFound, PartialCredentialsError, ConfigNotFound, ConfigParseError)):
+    if isinstance(
+        error,
+        (exceptions.ProfileNotFound, exceptions.PartialCredentialsError, exceptions.ConfigNotFound, exceptions.ConfigParseError),
+    ):
         return ConfigurationError(text)
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
         return NetworkError(text, kind="connect")
-    if isinstance(error, (BotoCoreError, ClientError, RuntimeError)):
+    if isinstance(error, (exceptions.BotoCoreError, exceptions.ClientError, RuntimeError)):
         return AuthenticationError(text)
     return AuthenticationError(f"AWS gave no credentials ({type(error).__name__}).")
