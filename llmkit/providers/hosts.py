@@ -15,6 +15,7 @@ from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
+from llmkit.providers.sagemaker import sagemaker
 
 __all__ = ["HOSTS", "host"]
 
@@ -186,6 +187,7 @@ HOSTS: Mapping[str, Row] = {
             owner=name, models_path=None, replay="content", strict_tools=False, speaker_names=False, one_system=True, silence="absent"
         ),
     ),
+    "sagemaker": sagemaker,
     "snowflake": lambda name: Provider(
         name=name,
         base_url="https://{account}.snowflakecomputing.com/api/v2/cortex/v1",
