@@ -16,8 +16,9 @@ from llmkit.providers.provider import Access, Option
 
 __all__ = ["aws_access", "aws_host", "aws_options", "region_of_arn"]
 
-REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-\d+")
-ARN = re.compile(rf"arn:aws[a-z-]*:[a-z-]+:({REGION.pattern}):")
+# As text: compiled when a first region is looked at, since most programs have none.
+REGION = r"[a-z]{2,4}(?:-[a-z]+)+-\d+"
+ARN = rf"arn:aws[a-z-]*:[a-z-]+:({REGION}):"
 
 # What stands behind a region in a host's name, by how the region's name begins.
 SUFFIXES = {
@@ -58,7 +59,7 @@ def aws_options(service: str) -> dict[str, Option]:
 
 def region_of_arn(model: str) -> dict[str, str]:
     """Return the option that an ARN in place of a model's name says: the region it is in, where none is given."""
-    found = ARN.match(model)
+    found = re.match(ARN, model)
     return {} if found is None else {"arn_region": found[1]}
 
 
@@ -124,7 +125,7 @@ def _region(options: Mapping[str, Any]) -> str:
 
 
 def _fit(region: str) -> str:
-    if REGION.fullmatch(region) is None:
+    if re.fullmatch(REGION, region) is None:
         msg = f"The region is one such as 'us-east-1' or 'eu-central-1', not {region!r}."
         raise ConfigurationError(msg)
     return region

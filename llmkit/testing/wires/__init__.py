@@ -12,12 +12,20 @@ from functools import lru_cache
 from attrs import frozen
 
 from llmkit.testing.replies import Failure, RecordedRequest, Reply
-from llmkit.testing.wires import anthropic, cohere, gemini, ollama, openai_chat, openai_responses
+from llmkit.testing.wires import anthropic, cohere, gemini, ollama, openai_chat, openai_responses, sagemaker
 from llmkit.testing.wires.base import Route, Wire
 
 __all__ = ["WIRES", "Found", "base_path", "find"]
 
-WIRES: tuple[Wire, ...] = (anthropic.WIRE, cohere.WIRE, gemini.WIRE, ollama.WIRE, openai_chat.WIRE, openai_responses.WIRE)
+WIRES: tuple[Wire, ...] = (
+    anthropic.WIRE,
+    cohere.WIRE,
+    gemini.WIRE,
+    ollama.WIRE,
+    sagemaker.WIRE,
+    openai_chat.WIRE,
+    openai_responses.WIRE,
+)
 
 
 @frozen(kw_only=True)
