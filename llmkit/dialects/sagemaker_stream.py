@@ -35,6 +35,7 @@ class PayloadParts:
     _frames: EventStreamDecoder = field(factory=EventStreamDecoder, init=False)
     _inner: StreamDecoder | None = field(default=None, init=False)
     _lines: LinesAsEvents | None = field(default=None, init=False)
+    _has_events: bool = field(default=False, init=False)  # whether it began as events do
     _blank: bytes = field(default=b"", init=False)  # white space before anything that tells what the container speaks
 
     @property
@@ -59,8 +60,8 @@ class PayloadParts:
         try:
             return self._inner.finish()
         except WireError as error:
-            # Half a document is no bad document where the frames around it end too early.
-            if self._frames.leftover and error.fault.kind == "malformed":
+            # Half an event is no bad event, nor half a document a bad one where the frames around it end too early.
+            if error.fault.kind == "malformed" and (self._frames.leftover or self._has_events):
                 raise _after(error.chunks, self._cut_off()) from None
             raise
 
@@ -100,6 +101,7 @@ class PayloadParts:
         is_json = first in (b"{", b"[")
         if is_json and ("json" not in said or any(name in said for name in LINES)):
             self._lines = LinesAsEvents()
+        self._has_events = self._lines is not None or first in (b"d", b"e", b":")
         kind = "application/json" if is_json and self._lines is None else "text/event-stream"
         head = HttpResponse(status=self.answer_to.status, headers={**self.answer_to.headers, "content-type": kind})
         return self.container.decoder(head, self.request)
@@ -114,11 +116,11 @@ class LinesAsEvents:
     def feed(self, data: bytes) -> bytes:
         made = bytearray()
         for line in data.splitlines(keepends=True):
-            text = line.rstrip(b"\r\n")
+            text = (line if self._inside else line.lstrip()).rstrip(b"\r\n")
             if text:
                 made += text if self._inside else b"data: " + text
                 self._inside = True
-            if len(text) < len(line) and self._inside:
+            if line.endswith((b"\r", b"\n")) and self._inside:
                 made += b"\n\n"
                 self._inside = False
         return bytes(made)

@@ -203,6 +203,7 @@ ROWS: tuple[Row, ...] = (
             "longer than the model's context length",
             "input tokens exceed the configured limit",
             "`inputs` tokens + `max_new_tokens` must be",  # TGI
+            "`inputs` must have less than",  # TGI
             "exceeds the available context size",  # llama.cpp
             "context size has been exceeded",  # llama.cpp, 500
             "exceeds the maximum number of tokens allowed",  # Google

@@ -197,6 +197,7 @@ REPLIES: list[tuple[str, int, dict[str, Any] | str]] = [
     ("context_length", 400, OLD_VLLM_FULL),
     ("bad_request", 200, wrapped(400, "", type="BadRequestError")),
     ("bad_request", 422, {"error": "Input validation error: …", "error_type": "validation"}),
+    ("context_length", 422, {"error": "`inputs` must have less than 4095 tokens. Given: 5000", "error_type": "validation"}),
     ("context_length", 422, {"error": "`inputs` tokens + `max_new_tokens` must be <= 4096", "error_type": "validation"}),
     ("overloaded", 429, {"error": "Model is overloaded", "error_type": "overloaded"}),
     ("overloaded", 200, {"error": "Model is overloaded", "error_type": "overloaded"}),
