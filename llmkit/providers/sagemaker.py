@@ -37,6 +37,7 @@ def sagemaker(name: str) -> Provider:
     return Provider(
         name=name,
         base_url="https://{region}",
+        own_path="/endpoints(?:/.*)?",
         base_env=("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME",),
         key_required=False,
         options={
