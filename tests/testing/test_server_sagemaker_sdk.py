@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ CHAT = {"messages": [{"role": "user", "content": "Grüße"}], "max_tokens": 20}
 
 
 @pytest.fixture
-def runtime(server: FakeServer) -> Callable[..., Any]:
+def runtime(server: FakeServer) -> Iterator[Callable[..., Any]]:
     """Return a maker of the official client."""
     from botocore.config import Config
 
+    made: list[Any] = []
+
     def make(key: str = ACCESS_KEY_ID, secret: str = SECRET_ACCESS_KEY, token: str | None = None) -> Any:
-        return boto3.client(
+        client = boto3.client(
             "sagemaker-runtime",
             region_name="us-east-1",
             endpoint_url=server.url("sagemaker"),
@@ -31,8 +34,12 @@ def runtime(server: FakeServer) -> Callable[..., Any]:
             aws_session_token=token,
             config=Config(retries={"total_max_attempts": 1}, proxies={}),
         )
+        made.append(client)
+        return client
 
-    return make
+    yield make
+    for client in made:
+        client.close()
 
 
 def invoke(client: Any, body: Any, **parameters: Any) -> dict[str, Any]:
@@ -46,7 +53,8 @@ def streamed(client: Any, body: Any) -> bytes:
         EndpointName="my-endpoint", ContentType="application/json", Accept="text/event-stream", Body=json.dumps({**body, "stream": True})
     )
     assert "text/event-stream" in reply["ContentType"]
-    return b"".join(event["PayloadPart"]["Bytes"] for event in reply["Body"])
+    with closing(reply["Body"]) as parts:
+        return b"".join(event["PayloadPart"]["Bytes"] for event in parts)
 
 
 def test_an_invocation(runtime: Callable[..., Any], server: FakeServer) -> None:
