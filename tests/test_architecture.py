@@ -19,6 +19,7 @@ HOMES = {
     "urllib3": {"llmkit/transport/requests.py"},
     "aiohttp": {"llmkit_async"},
     "backoff": {"llmkit/resilience/backing.py"},
+    "botocore": {"llmkit/auth/aws.py"},
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
 }
 

@@ -1,190 +1,55 @@
 """
-AWS: Signature Version 4, and the credentials it is made with.
+AWS's credentials, and what signs each attempt with them.
 
-Rule 1: a request is signed as it is sent, for one attempt: its host, its path byte for byte, its body, its headers, and the time.
+Rule 1: each attempt is signed anew, as it is sent.
 Rule 2: credentials come from what was given, else the environment, else botocore's chain, which is imported only then.
 Rule 3: credentials that expire are fetched once for all threads, minutes before their time; who has others in hand does not wait.
 Rule 4: what goes wrong here is told in words of our own; no exception of botocore stays chained to it, as those hold requests.
 
-Source: AWS, "Signature Version 4 signing process" and "Create a signed AWS API request"; botocore 1.44.5, ``auth.py`` and
-``credentials.py``; read 2026-11-21.
+Source: AWS, "AWS SDKs and Tools Reference Guide", and botocore 1.44.5, ``credentials.py``; read 2026-11-21.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from attrs import field, frozen
 
 from llmkit._fork import renewed_in_child
-from llmkit.address import origin_of
+from llmkit.auth.sigv4 import AwsCredentials, sign
 from llmkit.errors import AuthenticationError, ConfigurationError, LLMKitError, NetworkError
-from llmkit.secrets import Headers, Secret, clean
+from llmkit.secrets import Secret, clean
 from llmkit.transport.base import HttpRequest
 
-__all__ = ["ALGORITHM", "AwsAuth", "AwsCredentials", "profile_region", "sign", "signature"]
-
-ALGORITHM = "AWS4-HMAC-SHA256"
+__all__ = ["AwsAuth", "AwsCredentials", "profile_region", "sign"]
 
 ADVISORY = 15 * 60  # seconds before their end from which credentials are renewed where that works; botocore's own figure
 MANDATORY = 10 * 60  # seconds before their end from which they are no longer used; botocore's own figure
 PAUSE = 60.0  # seconds until a renewal is tried again that failed while the old credentials are still good
 
-# Headers that are signing's own, and those that a client, a proxy or the network may change on the way; botocore leaves these out too.
-_UNSIGNED = frozenset(
-    {
-        *("authorization", "host", "x-amz-date", "x-amz-security-token"),
-        *(
-            "accept-encoding",
-            "baggage",
-            "connection",
-            "content-length",
-            "expect",
-            "keep-alive",
-            "proxy-authenticate",
-            "proxy-authorization",
-        ),
-        *("te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent", "x-amzn-trace-id"),
-    }
-)
 
+@frozen
+class _AtHand:
+    """Credentials with what they came from, and when that is to be asked for others."""
 
-def _as_secret(value: str | Secret) -> Secret:
-    return value if isinstance(value, Secret) else Secret(value)
+    source: Any = field(repr=False)  # of botocore's; None for those that cannot be renewed
+    credentials: AwsCredentials
+    margin: int = field(default=MANDATORY, kw_only=True)  # seconds before their end from which they are no longer used
+    ask_again: float = field(default=0.0, kw_only=True)  # not before, as long as they are good
 
+    def is_fresh(self, clock: Callable[[], float]) -> bool:
+        return not self.is_due(ADVISORY) or (clock() < self.ask_again and self.is_good())
 
-def _as_secret_or_none(value: str | Secret | None) -> Secret | None:
-    return _as_secret(value) if value else None
+    def is_good(self) -> bool:
+        return not self.is_due(self.margin)
 
-
-@frozen(kw_only=True)
-class AwsCredentials:
-    """
-    An access key, with the session token that temporary ones have.
-
-    Raises:
-        ConfigurationError: If one of them could not stand in a header, such as one with a line break behind it.
-    """
-
-    access_key_id: str = field(repr=False)
-    secret_access_key: Secret = field(converter=_as_secret)
-    session_token: Secret | None = field(default=None, converter=_as_secret_or_none)
-
-    def __attrs_post_init__(self) -> None:
-        for name, value in (
-            ("access_key_id", Secret(self.access_key_id)),
-            ("secret_access_key", self.secret_access_key),
-            ("session_token", self.session_token),
-        ):
-            if value is not None and not value.is_fit():
-                msg = f"AWS's {name} is a text of visible ASCII characters; what was given is none."
-                raise ConfigurationError(msg)
-
-
-# -- the signature
-
-
-def sign(
-    method: str, url: str, headers: Mapping[str, str], body: bytes, *, service: str, region: str, credentials: AwsCredentials, at: float
-) -> Headers:
-    """
-    Return the headers that sign a request: ``Host``, ``X-Amz-Date``, ``Authorization``, with temporary credentials their token.
-
-    Args:
-        url: As it is sent; its path is signed byte for byte.
-        headers: What is sent beside; all are signed but those that may change on the way.
-        service: The name that signs, which may differ from the host's: ``bedrock``, ``sagemaker``.
-        at: The time, in seconds since 1970.
-    """
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
-    made = Headers({"Host": _host(url, headers), "X-Amz-Date": stamp})
-    if credentials.session_token is not None:
-        made["X-Amz-Security-Token"] = credentials.session_token.reveal()
-    signed: dict[str, str] = {}
-    for name, value in headers.items():
-        lower = name.lower()
-        if lower not in _UNSIGNED:
-            signed[lower] = f"{signed[lower]},{value}" if lower in signed else value
-    signed.update((name.lower(), value) for name, value in made.items())
-    parts = urlsplit(url)
-    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
-    proof = signature(
-        credentials.secret_access_key,
-        method=method,
-        path=parts.path,
-        query=parts.query,
-        headers=signed,
-        body=body,
-        stamp=stamp,
-        scope=scope,
-    )
-    whose = f"Credential={credentials.access_key_id}/{scope}"
-    made["Authorization"] = f"{ALGORITHM} {whose}, SignedHeaders={';'.join(sorted(signed))}, Signature={proof}"
-    return made
-
-
-def signature(
-    secret: Secret, *, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, stamp: str, scope: str
-) -> str:
-    """
-    Return the signature of a request, in hex.
-
-    Args:
-        path: As it stands on the wire. (It is percent-encoded once more for signing, by every service but S3.)
-        headers: Those that are signed, with lower-case names.
-        stamp: ``YYYYMMDDTHHMMSSZ``.
-        scope: ``YYYYMMDD/region/service/aws4_request``.
-    """
-    names = sorted(headers)
-    canonical = "\n".join(
-        (
-            method.upper(),
-            quote(_plain(path), safe="/~"),
-            "&".join("=".join(pair) for pair in sorted(_pair(item) for item in query.split("&"))) if query else "",
-            *(f"{name}:{' '.join(headers[name].split())}" for name in names),
-            "",
-            ";".join(names),
-            hashlib.sha256(body).hexdigest(),
-        )
-    )
-    to_sign = "\n".join((ALGORITHM, stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()))
-    key = b"AWS4" + secret.reveal().encode()
-    for word in (*scope.split("/"), to_sign):
-        key = hmac.digest(key, word.encode(), "sha256")
-    return key.hex()
-
-
-def _host(url: str, headers: Mapping[str, str]) -> str:
-    said = next((value for name, value in headers.items() if name.lower() == "host"), None)
-    return said or origin_of(url).partition("://")[2]
-
-
-def _plain(path: str) -> str:
-    """Return *path* without empty, ``.`` and ``..`` segments (RFC 3986, section 5.2.4)."""
-    if "//" not in path and "/." not in path and path.startswith("/"):
-        return path
-    kept: list[str] = []
-    for segment in path.split("/"):
-        if segment == "..":
-            del kept[-1:]
-        elif segment not in ("", "."):
-            kept.append(segment)
-    return "/" + "/".join(kept) + ("/" if kept and path.endswith("/") else "")
-
-
-def _pair(item: str) -> tuple[str, str]:
-    name, _, value = item.partition("=")
-    return name, value
-
-
-# -- the credentials
+    def is_due(self, margin: int) -> bool:
+        needed = getattr(self.source, "refresh_needed", None)
+        return needed is not None and bool(needed(margin))
 
 
 class AwsAuth:
@@ -215,9 +80,7 @@ class AwsAuth:
         self._profile = profile
         self._given = credentials
         self._clock = clock
-        self._source: Any = None  # of botocore's, where the credentials at hand came from it
-        self._frozen: AwsCredentials | None = credentials if isinstance(credentials, AwsCredentials) else None
-        self._ask_again = 0.0
+        self._at_hand = _AtHand(None, credentials) if isinstance(credentials, AwsCredentials) else None
         self._lock = threading.Lock()
         renewed_in_child(self)
 
@@ -228,9 +91,8 @@ class AwsAuth:
     @property
     def is_fresh(self) -> bool:
         """Whether ``headers`` returns at once; else it reads files or waits for the network."""
-        if self._frozen is None:
-            return False
-        return not self._is_due(ADVISORY) or (self._clock() < self._ask_again and not self._is_due(MANDATORY))
+        held = self._at_hand
+        return held is not None and held.is_fresh(self._clock)
 
     def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
         """
@@ -241,11 +103,6 @@ class AwsAuth:
             AuthenticationError: If AWS gives none, such as for a role that may not be assumed.
             NetworkError: If it could not be asked.
         """
-        self.fetch()
-        credentials = self._frozen
-        while credentials is None:  # another thread's were refused between those two lines
-            self.fetch()
-            credentials = self._frozen
         return sign(
             request.method,
             request.url,
@@ -253,49 +110,52 @@ class AwsAuth:
             request.body,
             service=self._service,
             region=self._region,
-            credentials=credentials,
+            credentials=self._ready(),
             at=self._clock(),
         )
 
     def fetch(self) -> None:
         """Get credentials if there are none at hand, or those are near their end. Raises as ``headers``."""
-        if self.is_fresh:
-            return
-        must_wait = self._frozen is None or self._is_due(MANDATORY)
-        if not self._lock.acquire(blocking=must_wait):
-            return  # another thread is at it, and those at hand are good for minutes
+        self._ready()
+
+    def refused(self, headers: Mapping[str, str]) -> bool:
+        """Take note that the credentials in *headers* have expired, and return whether others can be had. Waits for nobody."""
+        if isinstance(self._given, AwsCredentials):
+            return False
+        held = self._at_hand
+        sent = {name.lower(): value for name, value in headers.items()}
+        # By now another thread may have fetched new ones, which are none the worse for it.
+        if held is not None and _carries(sent, held.credentials) and self._at_hand is held:
+            self._at_hand = None
+        return True
+
+    def _ready(self) -> AwsCredentials:
+        held = self._at_hand
+        if held is not None and held.is_fresh(self._clock):
+            return held.credentials
+        if not self._lock.acquire(blocking=held is None or not held.is_good()):
+            assert held is not None  # else it would have waited
+            return held.credentials  # another thread is at it, and these are good for minutes
         try:
-            if not self.is_fresh:
-                self._fetch()
+            held = self._at_hand
+            if held is None or not held.is_fresh(self._clock):
+                held = self._at_hand = self._fetched(None if held is None else held.source)
+            return held.credentials
         finally:
             self._lock.release()
 
-    def refused(self, headers: Mapping[str, str]) -> bool:
-        """Take note that the credentials in *headers* have expired, and return whether others can be had."""
-        if isinstance(self._given, AwsCredentials):
-            return False
-        sent = {name.lower(): value for name, value in headers.items()}
-        credentials = self._frozen
-        # By now another thread may have fetched new ones, which are none the worse for it.
-        if credentials is not None and _carries(sent, credentials):
-            with self._lock:
-                if self._frozen is credentials:
-                    self._frozen = self._source = None
-        return True
-
-    def _is_due(self, margin: int) -> bool:
-        needed = getattr(self._source, "refresh_needed", None)
-        return needed is not None and bool(needed(margin))
-
-    def _fetch(self) -> None:
-        if self._source is None and self._given is None and self._profile is None:
+    def _fetched(self, source: Any) -> _AtHand:
+        if source is None and self._given is None and self._profile is None:
             found = _of_environment()
             if found is not None:
-                self._frozen = found
-                return
-        self._source, self._frozen = _frozen_of(self._source or self._given, self._profile)
-        if self._is_due(ADVISORY):
-            self._ask_again = self._clock() + PAUSE  # botocore could not renew them, or they do not live longer
+                return _AtHand(None, found)
+        source, credentials = _frozen_of(source or self._given, self._profile)
+        held = _AtHand(source, credentials)
+        if held.is_due(ADVISORY):
+            # botocore could not renew them yet, or they do not live longer: then they are good to their end.
+            margin = 0 if held.is_due(MANDATORY) else MANDATORY
+            held = _AtHand(source, credentials, margin=margin, ask_again=self._clock() + PAUSE)
+        return held
 
     def __repr__(self) -> str:
         return f"AwsAuth({self._service!r}, {self._region!r})"

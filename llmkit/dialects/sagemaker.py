@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
@@ -66,15 +67,17 @@ class SageMaker:
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
         http = self.container.encode(request, place)
-        headers = http.headers.copy()
+        headers = http.headers
         accept = headers.pop("Accept", "application/json")
         # The stream's own Accept is about its frames; what the container is to send has a name of its own.
         headers["X-Amzn-SageMaker-Accept" if request.stream else "Accept"] = accept
-        said = {name.lower() for name in headers}
-        headers.update({name: text for name, text in _own_headers(place).items() if name.lower() not in said})
+        own = _own_headers(place)
+        if own:
+            said = {name.lower() for name in headers}
+            headers.update({name: text for name, text in own.items() if name.lower() not in said})
         operation = "invocations-response-stream" if request.stream else "invocations"
-        url = f"{place.base_url}/endpoints/{_endpoint(request.model)}/{operation}"
-        return HttpRequest(method="POST", url=url, headers=headers, body=http.body)
+        http.url = f"{place.base_url}/endpoints/{_endpoint(request.model)}/{operation}"
+        return http
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
         return self.container.decode(response, request)
@@ -122,6 +125,7 @@ class SageMaker:
         )
 
 
+@lru_cache(maxsize=256)
 def _endpoint(model: str) -> str:
     found = _ENDPOINT.fullmatch(model)
     if found is None:
@@ -131,6 +135,8 @@ def _endpoint(model: str) -> str:
 
 
 def _own_headers(place: Place) -> dict[str, str]:
+    if OPTION_HEADERS.keys().isdisjoint(place.options):
+        return {}
     headers = {OPTION_HEADERS[name]: value for name, value in place.options.items() if name in OPTION_HEADERS}
     for name, value in headers.items():
         if not value.isascii() or not value.isprintable():

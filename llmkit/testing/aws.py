@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable
 
-from llmkit.auth.aws import ALGORITHM, signature
+from llmkit.auth.sigv4 import ALGORITHM, signature
 from llmkit.secrets import Secret
 from llmkit.testing.replies import Failure, RecordedRequest, Reply
 

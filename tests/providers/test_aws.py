@@ -184,4 +184,5 @@ def test_credentials_given_as_options_sign() -> None:
     assert {**REGION, "profile": "work", "target_model": "m"} == said
     assert isinstance(auth, AwsAuth)
     expected = AwsCredentials(access_key_id="AKIDCANARY", secret_access_key="canary-secret", session_token=Secret("canary-token"))
-    assert expected == auth._frozen
+    assert auth._at_hand is not None
+    assert expected == auth._at_hand.credentials
