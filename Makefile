@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint types check bench build clean
+.PHONY: help install demo test lint types check bench catalogue build clean
 
 help:  ## Show this list.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 11
 
 install: $(VENV)/ready  ## Make a virtual environment with everything that developing needs.
 
@@ -33,6 +33,9 @@ check: lint types test  ## Everything that CI demands, in CI's order.
 
 bench: $(VENV)/ready  ## Measure speed against requests, aiohttp and the openai package, and compare with the baseline.
 	$(BIN)/python -m benchmarks
+
+catalogue: $(VENV)/ready  ## Renew what is known of models and prices, from the packages that keep such facts.
+	$(BIN)/python .ci/catalogue
 
 build: $(VENV)/ready  ## Build the wheel and the source distribution into dist/.
 	$(BIN)/python -m build

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from llmkit.catalogue.estimates import estimate_cost as estimate_cost
+    from llmkit.catalogue.registry import ModelRegistry as ModelRegistry
     from llmkit.client import Client as Client
     from llmkit.client import CompletionStream as CompletionStream
     from llmkit.errors import AllProvidersFailedError as AllProvidersFailedError
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from llmkit.errors import ToolLoopLimitError as ToolLoopLimitError
     from llmkit.errors import UnsupportedParameterError as UnsupportedParameterError
     from llmkit.events import Event as Event
+    from llmkit.metering import UsageEstimator as UsageEstimator
+    from llmkit.metering import track as track
     from llmkit.models.content import Audio as Audio
     from llmkit.models.content import Document as Document
     from llmkit.models.content import Image as Image
@@ -59,8 +63,11 @@ if TYPE_CHECKING:
     from llmkit.models.content import user as user
     from llmkit.models.info import Explanation as Explanation
     from llmkit.models.info import HealthReport as HealthReport
+    from llmkit.models.info import LLMCapabilities as LLMCapabilities
     from llmkit.models.info import ModelInfo as ModelInfo
     from llmkit.models.ledger import Attempt as Attempt
+    from llmkit.models.price import Price as Price
+    from llmkit.models.price import price_of as price_of
     from llmkit.models.request import CompletionRequest as CompletionRequest
     from llmkit.models.response import CompletionChunk as CompletionChunk
     from llmkit.models.response import CompletionResponse as CompletionResponse
@@ -72,9 +79,13 @@ if TYPE_CHECKING:
     from llmkit.resilience.breaker import CircuitBreaker as CircuitBreaker
     from llmkit.resilience.breaker import CircuitBreakerConfig as CircuitBreakerConfig
     from llmkit.resilience.breaker import CircuitState as CircuitState
+    from llmkit.resilience.budget import Budget as Budget
+    from llmkit.resilience.budget import budget as budget
     from llmkit.resilience.deadline import deadline as deadline
     from llmkit.resilience.hedge import Hedge as Hedge
     from llmkit.resilience.keys import APIKeyPool as APIKeyPool
+    from llmkit.resilience.rates import RateLimit as RateLimit
+    from llmkit.resilience.rates import TokenBucket as TokenBucket
     from llmkit.resilience.retry import RetryConfig as RetryConfig
     from llmkit.targets import Target as Target
     from llmkit.tools import Tool as Tool
@@ -88,6 +99,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "llmkit.client": "Client CompletionStream",
+    "llmkit.catalogue.estimates": "estimate_cost",
+    "llmkit.catalogue.registry": "ModelRegistry",
     "llmkit.errors": (
         "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "
         "ContextWindowExceededError DeadlineExceededError ErrorCategory InternalError InvalidRequestError LLMKitError "
@@ -96,17 +109,21 @@ _HOMES = {
         "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
     ),
     "llmkit.events": "Event",
+    "llmkit.metering": "UsageEstimator track",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
-    "llmkit.models.info": "Explanation HealthReport ModelInfo",
+    "llmkit.models.info": "Explanation HealthReport LLMCapabilities ModelInfo",
     "llmkit.models.ledger": "Attempt",
+    "llmkit.models.price": "Price price_of",
     "llmkit.models.request": "CompletionRequest",
     "llmkit.models.response": "CompletionChunk CompletionResponse FinishReason ToolCallDelta",
     "llmkit.models.usage": "Usage",
     "llmkit.providers": "Provider register_provider",
     "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",
+    "llmkit.resilience.budget": "Budget budget",
     "llmkit.resilience.deadline": "deadline",
     "llmkit.resilience.hedge": "Hedge",
     "llmkit.resilience.keys": "APIKeyPool",
+    "llmkit.resilience.rates": "RateLimit TokenBucket",
     "llmkit.resilience.retry": "RetryConfig",
     "llmkit.targets": "Target",
     "llmkit.tools": "Tool tool",

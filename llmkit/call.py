@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import define, evolve, field, frozen
 
 from llmkit.cancelling import Cut, cancelled
-from llmkit.errors import CircuitOpenError, LLMKitError, NoAvailableKeyError
+from llmkit.errors import CircuitOpenError, LLMKitError, NoAvailableKeyError, RateLimitTimeoutError
 from llmkit.events import Event, Hooks
-from llmkit.exchange import Exchange
+from llmkit.exchange import Exchange, Held
 from llmkit.failing import all_failed, error_of, too_late
 from llmkit.models.ledger import Attempt
 from llmkit.models.request import CompletionRequest
 from llmkit.resilience.backing import Again
+from llmkit.resilience.budget import Budget, Reservation, reserve
 from llmkit.resilience.deadline import Deadline
 from llmkit.resilience.hedge import HedgePolicy
 from llmkit.resilience.retry import RetryConfig
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from llmkit.endpoints import Endpoint
     from llmkit.events import EventName
     from llmkit.exchange import Failure
+    from llmkit.metering import Tracker
     from llmkit.models.fault import Fault
+    from llmkit.models.usage import Usage
+    from llmkit.resilience.tickets import Ticket
     from llmkit.transport.base import HttpRequest, HttpResponse
 
 __all__ = ["Call", "Job", "Other"]
@@ -44,6 +48,11 @@ logger = logging.getLogger("llmkit.call")
 logging.getLogger("llmkit").addHandler(logging.NullHandler())
 
 MAX_ATTEMPTS = 8  # in one call over all keys and endpoints, unless more retries were asked for: a bound on what its parts multiply to
+
+USUAL_ANSWER = 512  # tokens that an answer is foreseen to have, where no max_tokens is said; what it did have corrects it
+
+BYTES_PER_TOKEN = 4  # of a request's JSON, roughly
+LONG_BODY = 200_000  # bytes
 
 Answer = TypeVar("Answer")
 
@@ -57,6 +66,8 @@ class Job(Generic[Answer]):
     encode: Callable[[Place], HttpRequest]
     decode: Callable[[HttpResponse], Answer]
     finish: Callable[[Answer, Call[Any]], Answer]  # puts the call's own facts on an answer
+    charge: Callable[[Any, Call[Any]], None] | None = None  # counts what an answer, or a part of one, used and cost
+    foresee: Callable[[Endpoint], Usage] | None = None  # what it will use, about; None where nothing is charged
     request: CompletionRequest | None = None
 
 
@@ -105,6 +116,8 @@ class Call(Generic[Answer]):
     hedge_after: float | None = None  # seconds
     hooks: Hooks = field(factory=Hooks)
     active: set[Call[Any]] = field(factory=set)
+    trackers: tuple[Tracker, ...] = ()  # that count what it uses
+    budgets: tuple[Budget, ...] = ()  # that bound what it may cost
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     number: int = field(init=False)
@@ -122,6 +135,9 @@ class Call(Generic[Answer]):
     _failures: int = field(default=0, init=False)  # at this endpoint, that count against max_retries
     _once: frozenset[str] = field(default=frozenset(), init=False)  # what has had its one second chance
     _spent: int | None = field(default=None, init=False)  # of the retry quota, by the last retry
+    _ticket: Ticket | None = field(default=None, init=False)  # of the limiter, until an attempt has it
+    _queued: float = field(default=0.0, init=False)
+    _foreseen: int | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.started = self.clock()
@@ -190,18 +206,83 @@ class Call(Generic[Answer]):
         if self.deadline is not None and self.deadline.passed:
             raise self.ended(too_late(self))
         exchange = Exchange(call=self, http=self._encoded())
+        self.active.add(self)
         try:
-            exchange.begin()
+            self._queue()
+            exchange.begin(self._ticket)
+            self._ticket = None
+        except RateLimitTimeoutError as refusal:
+            refusal.endpoint = self.endpoint.origin
+            error: LLMKitError = self.last or refusal
         except CircuitOpenError as refusal:
-            error: LLMKitError = self._refused_by_breaker(refusal)
+            error = self._refused_by_breaker(refusal)
         except NoAvailableKeyError as refusal:
             error = self._without_key(refusal)
+        except Held as held:
+            raise self._again(self.wait + held.wait, "the provider's limit is nearly used up", pause=held.wait) from None
+        except Again:
+            raise
+        except BaseException as other:
+            self.ended(other)
+            raise
         else:
-            self.active.add(self)
             if self.hooks:
                 self.tell("attempt.start")
             return exchange
         raise self._elsewhere(error.kind, error, allowed=True) or self.ended(self._summed_up(error))
+
+    def _queue(self) -> None:
+        """Take a ticket of the endpoint's limiter, and wait until it is granted. An endpoint that is left alone is not queued for."""
+        limiter = self.endpoint.limiter
+        if limiter is None or not self.endpoint.is_let_through:
+            return
+        left = None if self.deadline is None else self.deadline.remaining()
+        if self._ticket is None:
+            self._ticket = limiter.enter(self.foreseen_tokens if self.endpoint.counts_tokens else 0, left)
+            self._queued = self.clock()
+        elif self._ticket.granted:
+            self.wait, self.why = self.wait + self.clock() - self._queued, self.why or "the client's own limit"
+        if not self._ticket.granted:
+            raise Again(left, cut=self.cut, turn=self._ticket)
+
+    def is_held(self, wait: float) -> bool:
+        """Whether a wait of so many seconds is better than to be refused: where it does not fit, the provider has its say."""
+        return self.policy is not None and self._fits(wait)
+
+    @property
+    def rough_tokens(self) -> float:
+        """The same as ``foreseen_tokens`` from the mere length of the request: where a guess will do, at no cost."""
+        if self.job.request is None:
+            return 0.0
+        length = len(self._encoded().body)
+        if length > LONG_BODY:
+            return self.foreseen_tokens  # pictures, perhaps, whose bytes say nothing
+        asked = self.job.request.max_tokens
+        return length / BYTES_PER_TOKEN + (USUAL_ANSWER if asked is None else asked)
+
+    @property
+    def foreseen_tokens(self) -> int:
+        """About how many tokens an attempt will use: those of the request, and those that the answer may have."""
+        if self._foreseen is None:
+            self._foreseen = self.job.foresee(self.endpoint).total_tokens if self.job.foresee is not None else 0
+        return self._foreseen
+
+    def reserve(self) -> Reservation | None:
+        """
+        Set aside what the next attempt may cost, in every budget there is.
+
+        Raises:
+            BudgetExceededError: If there is not so much left.
+            ConfigurationError: If nobody knows what it may cost.
+        """
+        if not self.budgets or self.job.foresee is None:
+            return None
+        endpoint = self.endpoint
+        try:
+            return reserve(endpoint.cost(self.job.foresee(endpoint)), self.budgets, what=endpoint.label)
+        except LLMKitError as refusal:
+            refusal.endpoint, refusal.attempts, refusal.original_error = endpoint.origin, tuple(self.attempts), self.last
+            raise
 
     def _encoded(self) -> HttpRequest:
         # Written once: each attempt sends the same bytes, so that a provider's idempotency and our cache can rely on it.
@@ -242,6 +323,11 @@ class Call(Generic[Answer]):
         if self.hooks:
             self.tell("attempt.end", attempt=attempt)
 
+    def charge(self, answer: Any) -> None:
+        """Count what *answer*, or what there is of one, used and cost."""
+        if self.job.charge is not None:
+            self.job.charge(answer, self)
+
     def succeeded(self) -> None:
         """Take note that the call has its answer."""
         if self.endpoint.quota is not None:
@@ -260,14 +346,20 @@ class Call(Generic[Answer]):
 
     def ended(self, error: Any) -> Any:
         """Return *error*, with which the call ends, once the hooks know of it."""
+        self._leave_queue()
         self.active.discard(self)
         if self.hooks:
             self.tell("call.end", error=error)
         return error
 
+    def _leave_queue(self) -> None:
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            ticket.cancel()
+
     def abandon(self, error: BaseException) -> None:
         """Take note that the call is given up between two attempts, by *error*."""
-        if self in self.active:
+        if self in self.active or self._ticket is not None:
             self.ended(error)
 
     def first(self, what: str) -> bool:
@@ -401,6 +493,8 @@ class Call(Generic[Answer]):
         return None
 
     def _move(self, endpoint: Endpoint, job: Job[Answer]) -> None:
+        self._leave_queue()
+        self._foreseen = None
         self.endpoint, self.job = endpoint, job
         self.refused_keys = frozenset()
         self.last = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from attrs import define, evolve, field
@@ -16,14 +17,17 @@ from llmkit import __version__
 from llmkit._fork import renewed_in_child
 from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth, RenewableAuth
-from llmkit.catalogue.facts import facts_of
+from llmkit.catalogue.registry import ModelRegistry, cost_of, facts_at, maker_of
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
 from llmkit.events import Event, Hooks
 from llmkit.models.facts import ModelFacts
-from llmkit.providers import Provider, find_provider, owner_of, split_model
+from llmkit.models.usage import Usage
+from llmkit.providers import Provider, find_provider, split_model
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
+from llmkit.resilience.learned import Pace
+from llmkit.resilience.limits import Limiter
 from llmkit.resilience.quota import RetryQuota
 from llmkit.resilience.traffic import Traffic
 from llmkit.secrets import Headers
@@ -49,14 +53,14 @@ class Endpoint:
     breaker: CircuitBreaker | None
     site_breaker: CircuitBreaker | None  # of all models at the address: of whether it can be reached at all
     traffic: Traffic | None  # where somebody wants to know
+    limiter: Limiter | None  # of all models at the address
     quota: RetryQuota | None
     options: Mapping[str, str]
     default_headers: Mapping[str, str]
     reasons: tuple[str, ...]
     facts: ModelFacts
     parameters: frozenset[str]  # that its wire can say and its model does not refuse
-    context_window: int | None = None  # tokens, where the catalogue knows it
-    price: float | None = None  # dollars for a million tokens in and out, where the catalogue knows them
+    _paces: dict[str, Pace] = field(factory=dict, init=False)
     place: Place = field(init=False)
     renewable: RenewableAuth | None = field(init=False)  # the auth, where it fetches its credential
     _headers: Headers = field(init=False)
@@ -70,10 +74,37 @@ class Endpoint:
     def label(self) -> str:
         return f"{self.provider.name}/{self.model}"
 
+    def pace(self, key: str) -> Pace:
+        """Return how fast the key with that label may be used here, as far as the provider has said."""
+        found = self._paces.get(key)
+        if found is None:
+            found = self._paces.setdefault(key, Pace())
+        return found
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether its limiter limits tokens."""
+        return self.limiter is not None and self.limiter.counts_tokens
+
     @property
     def is_let_through(self) -> bool:
         """Whether its breakers let the next call through."""
         return all(breaker is None or breaker.allows() for breaker in (self.breaker, self.site_breaker))
+
+    @property
+    def context_window(self) -> int | None:
+        """How many tokens fit its model, where that is known."""
+        return ModelRegistry.get_capabilities(self.provider, self.model).context_window
+
+    @property
+    def price(self) -> Decimal | None:
+        """The dollars for a million tokens in and as many out, where that is known."""
+        price = ModelRegistry.get_price(self.provider, self.model)
+        return None if price is None or price.input is None else price.input + (price.output or Decimal(0))
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """Return the dollars that *usage* costs here, where that is known; on one's own servers tokens cost nothing."""
+        return cost_of(self.provider, usage, self.model) if self.provider.per_token else Decimal(0)
 
     @property
     def in_flight(self) -> int:
@@ -110,6 +141,7 @@ class Endpoints:
     def __init__(self, settings: Settings, hooks: Hooks | None = None) -> None:
         self.settings = settings
         self._hooks = hooks or Hooks()
+        self._limiters: dict[str, Limiter] = {}
         self._site_breakers: dict[str, CircuitBreaker] = {}
         self._lock = threading.Lock()
         self._made: dict[str, Endpoint] = {}
@@ -164,7 +196,7 @@ class Endpoints:
         if not isinstance(auth, NoAuth) and not settings.allow_insecure and base_url.startswith("http:") and not is_loopback(base_url):
             msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
             raise ConfigurationError(msg)
-        facts = facts_of(name)
+        facts = facts_at(provider, name)
         origin = origin_of(base_url)
         return Endpoint(
             provider=provider,
@@ -176,6 +208,7 @@ class Endpoints:
             pool=pool,
             breaker=self._breaker(f"{provider.name}/{name} at {origin}"),
             site_breaker=self._site_breaker(f"{provider.name} at {origin}"),
+            limiter=self._limiter(f"{provider.name} at {origin}"),
             traffic=Traffic() if settings.hedge is not None or settings.strategy != "fallback" else None,
             quota=RetryQuota() if settings.retry is not None else None,
             options=options,
@@ -196,6 +229,14 @@ class Endpoints:
                 return None
             self._site_breakers[name] = made
         return self._site_breakers[name]
+
+    def _limiter(self, name: str) -> Limiter | None:
+        limit = self.settings.rate_limit
+        if limit is None:
+            return None
+        if name not in self._limiters:
+            self._limiters[name] = limit.make()
+        return self._limiters[name]
 
     def _tell(self, breaker: CircuitBreaker, old: CircuitState, new: CircuitState) -> None:
         self._hooks.tell(Event(name="breaker", endpoint=breaker.name, facts={"old": old.value, "new": new.value}))
@@ -227,7 +268,7 @@ class Endpoints:
         if model is not None and (settings.provider or settings.model):
             own = self._resolve(None)[0]
             return own, asked, [f"{asked!r} names no provider, so it is the client's own, {own.name}."]
-        owner = owner_of(asked)
+        owner = maker_of(asked)
         if owner is not None:
             return find_provider(owner), asked, [f"{asked!r} is a model of {owner}."]
         if settings.base_url is not None:

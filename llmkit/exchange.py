@@ -28,6 +28,7 @@ from llmkit.models.ledger import Attempt
 from llmkit.models.response import CompletionChunk, CompletionResponse
 from llmkit.resilience.classify import Rule, classify, is_expired, rule_for
 from llmkit.resilience.hints import retry_after
+from llmkit.resilience.learned import standings
 from llmkit.secrets import Headers, clean
 from llmkit.transport.base import AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Timeout, TransportError
 
@@ -35,15 +36,28 @@ if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.dialects.base import StreamDecoder
     from llmkit.resilience.breaker import Permit
+    from llmkit.resilience.budget import Reservation
     from llmkit.resilience.keys import Lease
+    from llmkit.resilience.learned import Pace
+    from llmkit.resilience.tickets import Ticket
 
 __all__ = ["Exchange", "Failure"]
 
 Answer = TypeVar("Answer")
 
 CONNECT_TIMEOUT = 5.0  # seconds for DNS, TCP and TLS together; what the official openai package allows
+LIMITED: tuple[Literal["requests", "tokens"], ...] = ("requests", "tokens")
+UNSENT = frozenset({"connect", "connect_timeout", "dns", "tls", "proxy"})  # before a byte of the request was on its way
 TIMED_OUT = frozenset({"connect_timeout", "read_timeout", "idle_timeout", "timeout"})
 UNREACHED = frozenset({"connect", "connect_timeout", "dns", "tls", "connection_lost"})  # that say something of all models at an address
+
+
+class Held(Exception):
+    """Not an error: the key has hardly anything left, by what the provider said, for ``wait`` seconds."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(wait)
+        self.wait = wait
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -89,6 +103,9 @@ class Exchange(Generic[Answer]):
     _permit: Permit | None = field(default=None, init=False)
     _site_permit: Permit | None = field(default=None, init=False)  # of the breaker that all models at the address share
     _lease: Lease | None = field(default=None, init=False)
+    _ticket: Ticket | None = field(default=None, init=False)
+    _reservation: Reservation | None = field(default=None, init=False)  # of the budgets
+    _pace: Pace | None = field(default=None, init=False)  # that is told how this ends
     _response: HttpResponse | None = field(default=None, init=False)
     _decoder: StreamDecoder | None = field(default=None, init=False)
     _held: WireError | None = field(default=None, init=False)  # until the chunks before it are given out
@@ -103,9 +120,9 @@ class Exchange(Generic[Answer]):
 
     # -- the beginning
 
-    def begin(self) -> None:
+    def begin(self, ticket: Ticket | None = None) -> None:
         """
-        Take a permit of the breaker and a key of the pool, and put the credential on the request.
+        Take a permit of the breaker and a key of the pool, and put the credential on the request. *ticket* is the limiter's.
 
         Raises:
             CircuitOpenError: If the endpoint is left alone.
@@ -119,8 +136,10 @@ class Exchange(Generic[Answer]):
                 self._site_permit = endpoint.site_breaker.acquire()
             if endpoint.pool is not None:
                 self._lease = endpoint.pool.acquire(endpoint.model, exclude=call.refused_keys)
+            self._keep_pace()
             key = self._lease.key if self._lease is not None else None
             credential = endpoint.auth.headers(self.http, key)
+            self._reservation = call.reserve()
         except BaseException:
             self._give_back("neutral")
             raise
@@ -132,8 +151,19 @@ class Exchange(Generic[Answer]):
             self.http = HttpRequest(method=self.http.method, url=self.http.url, headers=headers, body=self.http.body)
         if endpoint.traffic is not None:
             endpoint.traffic.begin()
+        self._ticket = ticket
         self._started = call.clock()
         self._at = time.time()
+
+    def _keep_pace(self) -> None:
+        """Hold back where the provider has said that hardly anything is left for this key. Raises ``Held``."""
+        call = self.call
+        pace = call.endpoint.pace(self._lease.label if self._lease is not None else "")
+        wait = pace.delay(call.rough_tokens)
+        if wait > 0.0 and call.is_held(wait):
+            raise Held(wait)
+        if wait == 0.0:
+            self._pace = pace
 
     @property
     def timeout(self) -> Timeout:
@@ -240,6 +270,7 @@ class Exchange(Generic[Answer]):
             return self._fail(self._failure_of_transport(error))
         # Not the endpoint's doing: a cancel, an interrupt, a stream left early, a bug, an answer that is not what was asked for. A
         # stream that brought content before it was left has shown that the endpoint works.
+        self._charge(self._partial())
         self._settle("success" if self.begun else "neutral", error="cancelled")
         self.call.ended(error)
         return False
@@ -282,9 +313,19 @@ class Exchange(Generic[Answer]):
     def _succeed(self, answer: Answer) -> None:
         self._answer = answer
         self._settle("success")
+        # Now, and not when it is asked for: it may be refused as not what was wanted, or the stream left at its last chunk.
+        self.call.charge(answer)
+        if self._reservation is not None:
+            self._reservation.settle(getattr(answer, "cost", None))
         self.call.succeeded()
 
+    def _charge(self, partial: CompletionResponse | None) -> None:
+        """Count what an attempt used that came to no answer, as far as the server had said it."""
+        if partial is not None and self._answer is None and not self._settled and partial.usage.reported:
+            self.call.charge(partial)
+
     def _fail(self, failure: Failure) -> bool:
+        self._charge(failure.partial)
         self._settle(failure.rule.breaker, failure)
         self._raised = self.call.judge(failure)
         return True
@@ -295,6 +336,10 @@ class Exchange(Generic[Answer]):
             return
         if self._lease is not None and failure is not None:
             self._mark_key(failure, self._lease)
+        if self._ticket is not None:
+            self._return_ticket(self._ticket, failure)
+        if self._reservation is not None and self._answer is None:
+            self._settle_reservation(self._reservation, failure)
         self._give_back(outcome, failure.kind if failure is not None else None)
         if failure is None or not failure.stale:
             self.call.note(self._entry(failure.kind if failure is not None else error, failure))
@@ -309,10 +354,44 @@ class Exchange(Generic[Answer]):
             getattr(self._site_permit, outcome if kind in UNREACHED and not there else "success" if there else "neutral")()
         if self._started and self.call.endpoint.traffic is not None:
             self.call.endpoint.traffic.end(self._latency(outcome))
+        if self._pace is not None:
+            headers = self._response.headers if self._response is not None else {}
+            self._pace.learn(headers, time.time(), self.call.rough_tokens)
         if self._lease is not None:
             if outcome == "success":
                 self._lease.good(self.call.endpoint.model)
             self._lease.release()
+
+    def _settle_reservation(self, reservation: Reservation, failure: Failure | None) -> None:
+        """An attempt that came to nothing: what it may be charged for counts, as told or as it was foreseen."""
+        if failure is not None and not failure.begun and (failure.stale or not failure.rule.billed):
+            reservation.release()
+            return
+        partial = self._partial() if failure is None else failure.partial
+        reservation.settle(partial.cost if partial is not None else None)
+
+    def _return_ticket(self, ticket: Ticket, failure: Failure | None) -> None:
+        if failure is not None and failure.kind in UNSENT:
+            ticket.cancel()
+            return
+        ticket.sent()
+        answer = self._answer if failure is None else failure.partial
+        used = answer.usage.total_tokens if isinstance(answer, CompletionResponse) else 0
+        refused = failure is not None and failure.fault is not None and 400 <= failure.fault.status < 500
+        ticket.settle(used if used or refused else None)
+        if failure is not None and failure.kind == "rate_limit":
+            self._drain_limiter(failure)
+
+    def _drain_limiter(self, failure: Failure) -> None:
+        """The provider counts more than we do: where it says that nothing is left, nothing is left here."""
+        limiter, fault = self.call.endpoint.limiter, failure.fault
+        if limiter is None or fault is None:
+            return
+        told = {standing.dimension: standing for standing in standings(fault.headers, now=time.time())}
+        for dimension in LIMITED:
+            standing = told.get(dimension)
+            if standing is not None and standing.remaining == 0:
+                limiter.drained(dimension, failure.hint or standing.reset_in or 0.0)
 
     def _latency(self, outcome: str) -> float | None:
         """Return the seconds to the first content, or to a whole answer; None where there is neither."""

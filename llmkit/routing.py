@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from llmkit.call import Call, Job, Other
+from llmkit.catalogue.registry import cost_of
 from llmkit.dialects.base import Place
 from llmkit.endpoints import Endpoint, Endpoints
 from llmkit.errors import ConfigurationError, LLMKitError, StructuredOutputError, UnsupportedParameterError
 from llmkit.events import Hooks
+from llmkit.metering import Tracker, current_trackers
 from llmkit.models.request import CompletionRequest, check_seconds, make_request
-from llmkit.models.response import CompletionResponse, FinishReason, sealed
+from llmkit.models.response import CompletionResponse, FinishReason, priced, sealed
+from llmkit.models.usage import Usage
+from llmkit.resilience.budget import current_budgets
 from llmkit.resilience.deadline import Deadline, current_deadline
 from llmkit.resilience.hedge import HedgePolicy
 from llmkit.settings import Settings
@@ -42,6 +46,7 @@ class Router:
         self._hedging = HedgePolicy(settings.hedge) if settings.hedge is not None else None
         self.active: set[Call[Any]] = set()
         self.closed = False
+        self.tracker = Tracker()
 
     @property
     def default(self) -> Endpoint:
@@ -106,6 +111,8 @@ class Router:
             encode=lambda place: dialect.encode(request, place),
             decode=lambda response: dialect.decode(response, request),
             finish=_finish_completion,
+            charge=_charge_completion,
+            foresee=lambda endpoint: _foreseen(request, endpoint),
             request=request,
         )
 
@@ -136,6 +143,7 @@ class Router:
         """Return what ``completion`` would send. Sends nothing, and leases no key."""
         import json
 
+        from llmkit.catalogue.estimates import estimate_cost, estimate_usage
         from llmkit.models.info import Explanation
 
         endpoint = self.endpoint(model)
@@ -144,6 +152,7 @@ class Router:
         http = endpoint.dialect.encode(request, endpoint.place)
         endpoint.finish_headers(http)
         shown = {name: value if name.lower() in _SHOWN else "***" for name, value in http.headers.items()}
+        estimate = estimate_usage(request, endpoint.provider, endpoint.model)
         credential = getattr(endpoint.auth, "header", None) if endpoint.pool is not None else None
         if credential is not None:
             shown[credential] = "***"
@@ -157,6 +166,9 @@ class Router:
             key=endpoint.pool.next_label(endpoint.model) if endpoint.pool is not None else None,
             reasons=(*endpoint.reasons, *self._reasons_of_others(endpoint, messages, stream, said)),
             dropped=tuple(dropped),
+            estimated_input_tokens=estimate.input_tokens,
+            estimated_output_tokens=estimate.output_tokens,
+            estimated_cost=estimate_cost(request, endpoint.provider, endpoint.model),
         )
 
     def _reasons_of_others(self, first: Endpoint, messages: Any, stream: bool, parameters: Mapping[str, Any]) -> Iterator[str]:
@@ -248,10 +260,33 @@ class Router:
             hedge_after=self._hedge_after(endpoint, job),
             hooks=self.hooks,
             active=self.active,
+            trackers=(self.tracker, *current_trackers()),
+            budgets=current_budgets() if settings.budget is None else (settings.budget, *current_budgets()),
         )
 
 
 _SHOWN = frozenset({"content-type", "accept", "user-agent", "anthropic-version", "anthropic-beta"})
+
+
+def _foreseen(request: CompletionRequest, endpoint: Endpoint) -> Usage:
+    from llmkit.catalogue.estimates import estimate_usage
+
+    return estimate_usage(request, endpoint.provider, endpoint.model)
+
+
+def _charge_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> None:
+    endpoint = call.endpoint
+    provider, usage = endpoint.provider, answer.usage
+    cost = charged = None
+    if isinstance(answer.raw, dict):
+        cost = provider.reported_cost(answer.raw) if provider.reported_cost is not None else None
+        charged = provider.charges(answer.raw) if provider.charges is not None else None
+    if cost is None:
+        # Not by the model that answered where the one asked for is known: its name is the one that the user may have registered.
+        cost = cost_of(provider, charged or usage, endpoint.model, answer.model)
+    priced(answer, cost)
+    for tracker in call.trackers:
+        tracker.add(endpoint.label, usage, cost)
 
 
 def _finish_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> CompletionResponse:

@@ -14,8 +14,10 @@ from llmkit.events import Hook, as_hooks
 from llmkit.models.request import check_headers, check_parameter, check_seconds
 from llmkit.providers import Provider
 from llmkit.resilience.breaker import CircuitBreakerConfig
+from llmkit.resilience.budget import Budget, budget_of
 from llmkit.resilience.hedge import Hedge
 from llmkit.resilience.keys import APIKeyPool
+from llmkit.resilience.rates import RateLimit, TokenBucket, rate_limit_of
 from llmkit.resilience.retry import RetryConfig
 from llmkit.strategies import check_strategy
 from llmkit.targets import Target, as_targets
@@ -75,6 +77,8 @@ class Settings:
     deadline: float | None = field(default=600.0, validator=_seconds)
     retry: RetryConfig | None = field(factory=RetryConfig, validator=_is_a(RetryConfig))
     circuit_breaker: CircuitBreakerConfig | None = field(factory=CircuitBreakerConfig, validator=_is_a(CircuitBreakerConfig))
+    rate_limit: RateLimit | TokenBucket | None = field(default=None, converter=rate_limit_of)
+    budget: Budget | None = field(default=None, converter=budget_of)
     fallbacks: tuple[Target, ...] = field(default=(), converter=_targets)
     strategy: str = field(default="fallback", converter=check_strategy)
     hedge: Hedge | None = field(default=None, validator=_is_a(Hedge))

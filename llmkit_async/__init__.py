@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmkit_async.client import AsyncClient as AsyncClient
     from llmkit_async.client import AsyncCompletionStream as AsyncCompletionStream
+    from llmkit_async.limits import AsyncTokenBucket as AsyncTokenBucket
     from llmkit_async.transport import AiohttpTransport as AiohttpTransport
 
 _HOME_OF = {
     "AiohttpTransport": "llmkit_async.transport",
     "AsyncClient": "llmkit_async.client",
     "AsyncCompletionStream": "llmkit_async.client",
+    "AsyncTokenBucket": "llmkit_async.limits",
 }
 
-__all__ = ["AiohttpTransport", "AsyncClient", "AsyncCompletionStream"]
+__all__ = ["AiohttpTransport", "AsyncClient", "AsyncCompletionStream", "AsyncTokenBucket"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.events import Hook
     from llmkit.exchange import Exchange
+    from llmkit.metering import UsageEstimator
     from llmkit.models.content import Messages
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
     from llmkit.providers import Provider
+    from llmkit.resilience.budget import Amount, Budget
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
+    from llmkit.resilience.rates import RateLimit, TokenBucket
     from llmkit.strategies import Strategy
     from llmkit.targets import Target
     from llmkit.transport.base import AsyncTransport
@@ -60,8 +63,10 @@ class AsyncClient:
         deadline: float | None = 600.0,
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
         circuit_breaker: CircuitBreakerConfig | None = CircuitBreakerConfig(),  # noqa: B008 - frozen
+        rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
         fallbacks: Sequence[str | Target] = (),
         hedge: Hedge | None = None,
+        budget: Amount | Budget | None = None,
         transport: AsyncTransport | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
@@ -90,8 +95,10 @@ class AsyncClient:
                 deadline=deadline,
                 retry=retry,
                 circuit_breaker=circuit_breaker,
+                rate_limit=rate_limit,
                 fallbacks=fallbacks,
                 hedge=hedge,
+                budget=budget,
                 transport=transport,
                 default_headers=default_headers,
                 options=options,
@@ -224,6 +231,11 @@ class AsyncClient:
     def breaker(self, model: str | None = None) -> CircuitBreaker | None:
         """Return the circuit breaker of *model*'s endpoint, or of the client's own; None where breakers are off."""
         return self._router.endpoint(model).breaker
+
+    @property
+    def usage(self) -> UsageEstimator:
+        """What this client has used up to now: tokens, and what they cost, in all and by model."""
+        return self._router.tracker.snapshot()
 
     # -- sending
 

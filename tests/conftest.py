@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from llmkit.providers import registry
+from llmkit.providers.table import TABLE
 from llmkit.testing import FakeServer
 
 
@@ -19,6 +21,14 @@ def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             ("LLMKIT_", "OPENAI_", "OLLAMA_", "AWS_")
         ):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> registry.Registry:
+    """A registry of the test's own, so that what it registers is forgotten."""
+    fresh = registry.Registry(TABLE)
+    monkeypatch.setattr(registry, "ROWS", fresh)
+    return fresh
 
 
 @pytest.fixture

@@ -11,10 +11,13 @@ import pytest
 
 import llmkit.client
 import llmkit_async.client
+import llmkit_async.limits
+from llmkit.resilience.rates import TokenBucket
 
 TWINS = [
     (llmkit.client.Client, llmkit_async.client.AsyncClient),
     (llmkit.client.CompletionStream, llmkit_async.client.AsyncCompletionStream),
+    (TokenBucket, llmkit_async.limits.AsyncTokenBucket),
 ]
 
 # What Python calls differently for coroutines.

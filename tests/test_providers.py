@@ -270,14 +270,6 @@ FACTS.update({name: ({}, f"{base}/chat/completions", f"{base}/models", key, BEAR
 WHEREVER = {"custom", "tgi"}
 
 
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> registry.Registry:
-    """A registry of the test's own, so that what it registers is forgotten."""
-    fresh = registry.Registry(TABLE)
-    monkeypatch.setattr(registry, "ROWS", fresh)
-    return fresh
-
-
 def in_force(row: Provider, options: dict[str, str]) -> dict[str, str]:
     """Return *options* with the defaults of those that are not given."""
     return {**{name: option.default for name, option in row.options.items() if option.default is not None}, **options}

@@ -232,6 +232,7 @@ def _counted(usage: Mapping[str, Any]) -> Usage:
         output_tokens=output,
         cache_read_tokens=read,
         cache_write_tokens=written,
+        cache_write_1h_tokens=min(count(at(usage.get("cache_creation"), "ephemeral_1h_input_tokens")), written),
         reasoning_tokens=min(count(at(usage.get("output_tokens_details"), "thinking_tokens")), output),
     )
 

@@ -12,7 +12,7 @@ from llmkit.models.content import Message, ToolCall
 from llmkit.models.ledger import Attempt
 from llmkit.models.usage import UNREPORTED, Usage
 
-__all__ = ["CompletionChunk", "CompletionResponse", "FinishReason", "ToolCallDelta", "sealed"]
+__all__ = ["CompletionChunk", "CompletionResponse", "FinishReason", "ToolCallDelta", "priced", "sealed"]
 
 
 class FinishReason(str, Enum):
@@ -98,6 +98,11 @@ def sealed(answer: CompletionResponse, *, provider: str, attempts: tuple[Attempt
     object.__setattr__(answer, "attempts", attempts)
     object.__setattr__(answer, "elapsed", elapsed)
     return answer
+
+
+def priced(answer: CompletionResponse, cost: Decimal | None) -> None:
+    """Put its *cost* on *answer*, in place, as ``sealed`` does."""
+    object.__setattr__(answer, "cost", cost)
 
 
 @frozen

@@ -12,14 +12,16 @@ class Usage:
     """
     Tokens of one or more answers.
 
-    ``input_tokens`` is all input, cached included; ``output_tokens`` all output, reasoning included. ``reported`` is False where the
-    provider did not say: the numbers are then zero, not known.
+    ``input_tokens`` is all input, cached included; ``output_tokens`` all output, reasoning included. ``cache_write_1h_tokens`` is what of
+    ``cache_write_tokens`` was written to be kept for an hour, where the provider tells and charges it apart. ``reported`` is False
+    where the provider did not say: the numbers are then zero, not known.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
     reported: bool = True
 
@@ -35,6 +37,7 @@ class Usage:
             output_tokens=self.output_tokens + other.output_tokens,
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             reported=self.reported and other.reported,
         )

@@ -13,6 +13,7 @@ from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
+from llmkit.providers.costs import openrouter_cost
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
 from llmkit.providers.sagemaker import sagemaker
@@ -122,6 +123,7 @@ HOSTS: Mapping[str, Row] = {
         default_model="openrouter/auto",
         dialect=_openrouter({}),
         choose_dialect=_openrouter,
+        reported_cost=openrouter_cost,
     ),
     "together": lambda name: Provider(
         name=name,
@@ -280,6 +282,7 @@ HOSTS: Mapping[str, Row] = {
         name=name,
         base_url="https://oai.helicone.ai/v1",
         key_env=("OPENAI_API_KEY",),
+        catalogue=("openai",),
         dialect=OpenAIChat(owner=name, max_tokens_field="max_completion_tokens"),
     ),
     "litellm": lambda name: Provider(
@@ -298,6 +301,7 @@ HOSTS: Mapping[str, Row] = {
         read_base=ollama_host,
         key_env=("OLLAMA_API_KEY",),
         key_required=False,
+        per_token=False,
         base_env=("OLLAMA_HOST", *urls("OLLAMA")),
         options={"api": Option(default="native", meaning="native for its own wire, chat for its OpenAI-compatible one")},
         dialect=_ollama({}),
@@ -308,6 +312,7 @@ HOSTS: Mapping[str, Row] = {
         base_url="http://localhost:8000/v1",
         key_env=("VLLM_API_KEY", "HOSTED_VLLM_API_KEY"),
         key_required=False,
+        per_token=False,
         base_env=urls("VLLM", "HOSTED_VLLM"),
         dialect=OpenAIChat(owner=name, takes_top_k=True, replay="reasoning", withholds={"parallel_tool_calls", "user"}),
     ),
@@ -316,6 +321,7 @@ HOSTS: Mapping[str, Row] = {
         base_url="http://localhost:1234/v1",
         key_env=("LM_STUDIO_API_KEY",),
         key_required=False,
+        per_token=False,
         base_env=urls("LM_STUDIO"),
         dialect=OpenAIChat(owner=name, takes_top_k=True, json_mode=False),
     ),
@@ -324,6 +330,7 @@ HOSTS: Mapping[str, Row] = {
         base_url="http://127.0.0.1:8080/v1",
         key_env=("LLAMACPP_API_KEY",),
         key_required=False,
+        per_token=False,
         base_env=urls("LLAMACPP"),
         dialect=OpenAIChat(owner=name, takes_top_k=True, replay="reasoning_content"),
     ),
@@ -332,6 +339,7 @@ HOSTS: Mapping[str, Row] = {
         base_url="http://127.0.0.1:5000/v1",
         key_env=("TEXTGEN_API_KEY",),
         key_required=False,
+        per_token=False,
         base_env=urls("TEXTGEN"),
         dialect=OpenAIChat(owner=name, takes_top_k=True),
     ),
@@ -340,6 +348,7 @@ HOSTS: Mapping[str, Row] = {
         base_url="http://localhost:8000/v1",
         key_env=("FASTCHAT_API_KEY",),
         key_required=False,
+        per_token=False,
         base_env=urls("FASTCHAT"),
         dialect=OpenAIChat(
             owner=name,
@@ -354,6 +363,7 @@ HOSTS: Mapping[str, Row] = {
         default_path="/v1",
         key_env=("TGI_API_KEY",),
         key_required=False,
+        per_token=False,
         base_env=urls("TGI"),
         dialect=OpenAIChat(owner=name, schema="value"),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
 from attrs import field, frozen
@@ -12,6 +13,7 @@ from llmkit.address import check_base_url, normalised
 from llmkit.auth.base import Auth, HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.errors import ConfigurationError
+from llmkit.models.usage import Usage
 
 __all__ = ["Access", "Option", "Provider", "Row", "urls"]
 
@@ -71,6 +73,7 @@ class Provider:
         base_env: Environment variables that may hold its base URL.
         auth: How the key is sent.
         key_required: Whether it can do nothing without a key.
+        per_token: Whether somebody charges for its tokens; not so on one's own servers, which cost by the hour.
         options: What else it needs.
         headers: Header names and the environment variables they are taken from, where those are set.
         static_headers: Headers that always go along.
@@ -82,6 +85,10 @@ class Provider:
         choose_dialect: Gives the wire that the options ask for, where there are several.
         choose_access: Gives the way to send the credential, where there are several.
         options_of_model: Gives the options that a model's name says, such as a region, to ``choose_access``.
+        catalogue: Whose models and prices are its own, of the names under which the catalogue has data; the first that has a model
+            counts. Its own name unless said.
+        reported_cost: Reads from an answer's JSON what the server says that it cost, in US dollars; None where it does not say.
+        charges: Reads from an answer's JSON the tokens that are charged for, where these are not those that were used.
     """
 
     name: str
@@ -92,6 +99,7 @@ class Provider:
     base_env: tuple[str, ...] = ()
     auth: Auth = HeaderAuth()  # noqa: RUF009 - frozen
     key_required: bool = True
+    per_token: bool = True
     options: Mapping[str, Option] = field(factory=dict)
     headers: Mapping[str, tuple[str, ...]] = field(factory=dict)
     static_headers: Mapping[str, str] = field(factory=dict)
@@ -103,6 +111,13 @@ class Provider:
     choose_dialect: Callable[[Mapping[str, str]], Dialect] | None = None
     choose_access: Access | None = None
     options_of_model: Callable[[str], Mapping[str, str]] | None = None
+    catalogue: tuple[str, ...] = field()
+    reported_cost: Callable[[Mapping[str, Any]], Decimal | None] | None = None
+    charges: Callable[[Mapping[str, Any]], Usage | None] | None = None
+
+    @catalogue.default
+    def _own_catalogue(self) -> tuple[str, ...]:
+        return (self.name,)
 
     @default_path.default
     def _path_of_base_url(self) -> str:

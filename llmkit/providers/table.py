@@ -18,6 +18,7 @@ from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
+from llmkit.providers.costs import cohere_charges, perplexity_cost, xai_cost
 from llmkit.providers.hosts import HOSTS, host
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
@@ -144,6 +145,7 @@ MAKERS: Mapping[str, Row] = {
         base_env=urls("OPENAI"),
         headers={"OpenAI-Organization": ("OPENAI_ORG_ID",), "OpenAI-Project": ("OPENAI_PROJECT_ID",)},
         default_model="gpt-4o-mini",
+        catalogue=("openai",),
         dialect=_openai({"api": "responses"}),
     ),
     "azure": lambda name: Provider(
@@ -162,6 +164,7 @@ MAKERS: Mapping[str, Row] = {
             ),
             "api": API,
         },
+        catalogue=(name, "openai"),
         dialect=_azure({}),
         choose_dialect=_azure,
     ),
@@ -208,6 +211,7 @@ MAKERS: Mapping[str, Row] = {
         },
         dialect=_gemini(name, publisher="publishers/google/", project_option="project", location_option="location"),
         choose_access=vertex_access,
+        catalogue=(name, "google"),
     ),
     "xai": lambda name: Provider(
         name=name,
@@ -215,6 +219,7 @@ MAKERS: Mapping[str, Row] = {
         key_env=("XAI_API_KEY",),
         base_env=urls("XAI"),
         default_model="grok-4.20",
+        reported_cost=xai_cost,
         dialect=OpenAIChat(owner=name, stream_usage=False, hidden_output=True, strict_tools=False, schema_omits={"additionalProperties"}),
     ),
     "deepseek": lambda name: Provider(
@@ -242,6 +247,7 @@ MAKERS: Mapping[str, Row] = {
         key_env=("CO_API_KEY", "COHERE_API_KEY"),
         base_env=("CO_API_URL", *urls("COHERE")),
         default_model="command-a-03-2025",
+        charges=cohere_charges,
         dialect=_cohere(name),
     ),
     "codestral": lambda name: Provider(
@@ -249,6 +255,7 @@ MAKERS: Mapping[str, Row] = {
         base_url="https://codestral.mistral.ai/v1",
         key_env=("CODESTRAL_API_KEY",),
         base_env=urls("CODESTRAL"),
+        catalogue=("mistral",),
         dialect=_mistral(name),
     ),
     "perplexity": lambda name: Provider(
@@ -257,6 +264,7 @@ MAKERS: Mapping[str, Row] = {
         key_env=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
         base_env=urls("PERPLEXITY"),
         default_model="sonar",
+        reported_cost=perplexity_cost,
         dialect=OpenAIChat(
             owner=name,
             models_path=None,
@@ -358,6 +366,7 @@ MAKERS: Mapping[str, Row] = {
         base_url="https://generativelanguage.googleapis.com/v1beta/openai",
         key_env=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         base_env=urls("GEMINI_OPENAI"),
+        catalogue=("google",),
         dialect=OpenAIChat(owner=name, hidden_output=True),
     ),
 }

@@ -7,9 +7,12 @@ else passes through.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -35,7 +38,10 @@ class Turn(Protocol):
     """A place in a queue."""
 
     def on_grant(self, callback: Callable[[], object]) -> None:
-        """Call *callback* once it is this one's turn, from whatever thread; at once if it is already."""
+        """Call *callback*, from whatever thread, once it is this one's turn or that is nearer than it was; at once if it is already."""
+
+    def delay(self) -> float | None:
+        """Return the seconds until to ask again, 0.0 when it is this one's turn; None if only ``on_grant`` will tell."""
 
 
 class Again(Exception):
@@ -125,11 +131,13 @@ def _pause(details: Any) -> None:
     if order.wait is not None and order.wait <= 0:
         return
     over = threading.Event()
-    if order.turn is not None:
-        order.turn.on_grant(over.set)
     if order.cut is not None:
         order.cut.arm(over.set)
-    over.wait(order.wait)
+    if order.turn is None:
+        over.wait(order.wait)
+        return
+    for nap in _naps(order, order.turn, over):
+        over.wait(nap)
 
 
 async def _apause(details: Any) -> None:
@@ -140,16 +148,33 @@ async def _apause(details: Any) -> None:
         if order.wait:
             await asyncio.sleep(order.wait)
         return
-    loop = asyncio.get_running_loop()
-    over = asyncio.Event()
+    over = _LoopEvent(asyncio.get_running_loop(), asyncio.Event())
+    for nap in _naps(order, order.turn, over):
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(over.event.wait(), nap)
 
-    def wake() -> None:
-        # Granted from a thread when the loop is gone: nobody waits any longer.
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(over.set)
 
-    order.turn.on_grant(wake)
-    try:
-        await asyncio.wait_for(over.wait(), order.wait)
-    except asyncio.TimeoutError:
-        return
+class _LoopEvent:
+    """An ``asyncio.Event`` that other threads may set."""
+
+    def __init__(self, loop: Any, event: Any) -> None:
+        self._loop = loop
+        self.event = event
+        self.clear = event.clear
+
+    def set(self) -> None:
+        self._loop.call_soon_threadsafe(self.event.set)
+
+
+def _naps(order: Again, turn: Turn, over: threading.Event | _LoopEvent) -> Iterator[float | None]:
+    """Yield for how long to wait for *over*, again and again, until it is the turn of *turn*, or the order's time or its call is over."""
+    until = math.inf if order.wait is None else time.monotonic() + order.wait
+    while not (order.cut is not None and order.cut.is_made):
+        over.clear()
+        turn.on_grant(over.set)
+        delay = turn.delay()
+        left = until - time.monotonic()
+        if delay == 0.0 or left <= 0:
+            return
+        nap = min(left, math.inf if delay is None else delay)
+        yield None if nap == math.inf else nap

@@ -11,34 +11,19 @@ Rule 4: the caller asks only for refusals: some routers send ``retry-after: 30``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+from collections.abc import Mapping
 from typing import Any
+
+from llmkit.resilience.moments import DURATION, duration, http_date, seconds, short, until
 
 __all__ = ["retry_after"]
 
-LONGEST = 64  # characters of a hint
 TEXT_LIMIT = 4096  # characters of a message that are searched
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
 # Patterns are text, compiled (and then kept) by ``re`` when the first refusal comes: most processes start without one.
-_DURATION = r"(\d{1,18}(?:\.\d{1,18})?)(ms|us|µs|μs|ns|s|m|h|d)"  # one term of Go's time.Duration, and days
-_UNITS: Mapping[str, float] = {
-    "d": 86400.0,
-    "h": 3600.0,
-    "m": 60.0,
-    "s": 1.0,
-    "ms": 1e-3,
-    "us": 1e-6,
-    "µs": 1e-6,  # micro sign
-    "μs": 1e-6,  # Greek mu; Go writes the one and reads both
-    "ns": 1e-9,
-}
 _PLAIN_TEXT = r"(?:retry|try again) (?:after|in) (\d{1,18}(?:\.\d{1,18})?) (milliseconds?|seconds?|minutes?|hours?)\b"
 _PLAIN_UNITS: Mapping[str, float] = {"mil": 1e-3, "sec": 1.0, "min": 60.0, "hou": 3600.0}  # by their first letters
-_TRY_AGAIN_TEXT = rf"(?:try again|retry) in ((?:{_DURATION} ?)+)"
-_RFC3339 = r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)"
+_TRY_AGAIN_TEXT = rf"(?:try again|retry) in ((?:{DURATION} ?)+)"
 
 
 def retry_after(headers: Mapping[str, Any], error: Mapping[str, Any], message: str, *, now: float) -> float | None:
@@ -55,75 +40,17 @@ def retry_after(headers: Mapping[str, Any], error: Mapping[str, Any], message: s
     read 2026-11-21.
     """
     for name, divisor in (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("retry-after", 1), ("x-amz-retry-after", 1000)):
-        value = _text(headers.get(name))
-        hint = _seconds(value)
+        value = short(headers.get(name))
+        hint = seconds(value)
         if hint is not None:
             return hint / divisor
-        if name == "retry-after" and (moment := _http_date(value, now)) is not None:
+        if name == "retry-after" and (moment := http_date(value, now)) is not None:
             return max(0.0, moment - now)
     text = message[:TEXT_LIMIT].lower()
     for hint in (_retry_info(error), _plain_words(text), _resets(headers, now), _try_again(text)):
         if hint is not None:
             return hint
     return None
-
-
-def _text(value: object) -> str:
-    """Return *value* if it can be a hint, else nothing."""
-    return value.strip() if isinstance(value, str) and len(value) <= LONGEST else ""
-
-
-def _seconds(value: str) -> float | None:
-    """Return decimal digits, perhaps with a fraction, as a number: no sign, no exponent, no ``nan``."""
-    digits = value.replace(".", "", 1)
-    return float(value) if digits.isascii() and digits.isdigit() else None
-
-
-def _http_date(value: str, now: float) -> float | None:
-    """Return the Unix time of a date in one of HTTP's three forms (RFC 9110, 5.6.7)."""
-    words = value.replace(",", " ").replace("-", " ").lower().split()
-    # Sun, 06 Nov 1994 08:49:37 GMT | Sunday, 06-Nov-94 08:49:37 GMT | Sun Nov  6 08:49:37 1994
-    if len(words) == 6 and words[5] in ("gmt", "utc"):
-        _, day, month, year, clock, _ = words
-    elif len(words) == 5:
-        _, month, day, clock, year = words
-    else:
-        return None
-    try:
-        hour, minute, second = (int(part) for part in clock.split(":"))
-        full_year = int(year) if len(year) == 4 else _century(int(year), now)
-        # A leap second has no place in Unix time.
-        moment = datetime(full_year, _MONTHS.index(month) + 1, int(day), hour, minute, min(second, 59), tzinfo=timezone.utc)
-        return moment.timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _century(year: int, now: float) -> int:
-    """Return a year of two digits in full: it lies at most 50 years ahead."""
-    this_year = datetime.fromtimestamp(now, timezone.utc).year
-    full = this_year - this_year % 100 + year
-    return full - 100 if full > this_year + 50 else full
-
-
-def _rfc3339(value: str) -> float | None:
-    match = re.fullmatch(_RFC3339, value)
-    if match is None:
-        return None
-    moment, fraction, zone = match.groups()
-    try:
-        whole = datetime.fromisoformat(moment.upper() + ("+00:00" if zone in "Zz" else zone)).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
-    return whole + float(fraction or 0)
-
-
-def _duration(value: str) -> float | None:
-    """Return the seconds of a Go duration such as ``1m2.5s``."""
-    terms: Iterable[tuple[str, str]] = re.findall(_DURATION, value)
-    if not terms or re.fullmatch(f"(?:{_DURATION} ?)+", value) is None:
-        return None
-    return sum(float(number) * _UNITS[unit] for number, unit in terms)
 
 
 def _retry_info(error: Mapping[str, Any]) -> float | None:
@@ -133,7 +60,7 @@ def _retry_info(error: Mapping[str, Any]) -> float | None:
         for detail in details if isinstance(details, (list, tuple)) else ():
             if isinstance(detail, Mapping) and str(detail.get("@type", "")).endswith("google.rpc.RetryInfo"):
                 delay = detail.get("retryDelay", detail.get("retry_delay"))
-                hint = _duration_parts(delay) if isinstance(delay, Mapping) else _duration(_text(delay))
+                hint = _duration_parts(delay) if isinstance(delay, Mapping) else duration(short(delay))
                 if hint is not None:
                     return hint
     return None
@@ -144,7 +71,7 @@ def _duration_parts(delay: Mapping[str, Any]) -> float | None:
     total = 0.0
     for name, scale in (("seconds", 1.0), ("nanos", 1e-9)):
         part = delay.get(name, 0)
-        value = _seconds(_text(str(part))) if isinstance(part, (int, float, str)) and not isinstance(part, bool) else None
+        value = seconds(short(str(part))) if isinstance(part, (int, float, str)) and not isinstance(part, bool) else None
         if value is None:
             return None
         total += value * scale
@@ -160,23 +87,23 @@ def _plain_words(text: str) -> float | None:
 def _try_again(text: str) -> float | None:
     """Return the duration of OpenAI's "Please try again in 1m2.5s"."""
     match = re.search(_TRY_AGAIN_TEXT, text)
-    return None if match is None else _duration(match[1].strip())
+    return None if match is None else duration(match[1].strip())
 
 
 def _resets(headers: Mapping[str, Any], now: float) -> float | None:
     """Return the seconds until the last of the exhausted dimensions of a rate limit is refilled."""
-    waits = [_structured(_text(headers.get("ratelimit")))]
+    waits = [_structured(short(headers.get("ratelimit")))]
     for name in headers:
         rest = _counterpart(name)
         if rest is not None and _is_zero(headers.get(rest)):
-            waits.append(_until(_text(headers.get(name)), now))
+            waits.append(until(short(headers.get(name)), now))
     return max((wait for wait in waits if wait is not None), default=None)
 
 
 def _structured(value: str) -> float | None:
     """Return t of ``"api";r=0;t=295`` (draft-ietf-httpapi-ratelimit-headers), None while r is more than 0."""
     parameters = dict(part.strip().partition("=")[::2] for part in value.split(";"))
-    return _seconds(parameters.get("t", "")) if _is_zero(parameters.get("r")) else None
+    return seconds(parameters.get("t", "")) if _is_zero(parameters.get("r")) else None
 
 
 def _counterpart(name: str) -> str | None:
@@ -189,21 +116,5 @@ def _counterpart(name: str) -> str | None:
 
 
 def _is_zero(value: object) -> bool:
-    number = _seconds(_text(value))
+    number = seconds(short(value))
     return number is not None and number == 0
-
-
-def _until(value: str, now: float) -> float | None:
-    """Return the seconds until a reset, written as seconds, Unix time (also in ms), Go duration, RFC 3339 or HTTP date."""
-    number = _seconds(value)
-    if number is not None:
-        if number > 1e12:
-            return max(0.0, number / 1000 - now)
-        return max(0.0, number - now) if number > 1e9 else number
-    duration = _duration(value)
-    if duration is not None:
-        return duration
-    moment = _rfc3339(value)
-    if moment is None:
-        moment = _http_date(value, now)
-    return None if moment is None else max(0.0, moment - now)

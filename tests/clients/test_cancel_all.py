@@ -70,7 +70,7 @@ def test_a_thread_that_waits_to_try_again_is_released(server: FakeServer) -> Non
 
 def test_a_stream_in_the_middle_is_released(server: FakeServer) -> None:
     """Its consumer sees the cancellation where it reads."""
-    server.enqueue(Reply(chunks=["one ", "two ", "three "], between=10))
+    server.enqueue(Reply(chunks=["word "] * 100, between=0.05))
     client = Client("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-01234")
     stream = client.stream("Say hi")
     first = next(stream)
@@ -104,7 +104,7 @@ def test_tasks_are_cancelled(server: FakeServer, operation: str) -> None:
 
 def test_a_stream_of_the_twin_is_cancelled_where_it_is_read(server: FakeServer) -> None:
     """Between two chunks it belongs to nobody: the next read says so."""
-    server.enqueue(Reply(chunks=["one ", "two ", "three "], between=10))
+    server.enqueue(Reply(chunks=["word "] * 100, between=0.05))
 
     async def main() -> None:
         async with AsyncClient("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-01234") as client:

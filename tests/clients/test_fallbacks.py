@@ -270,6 +270,16 @@ def test_what_was_too_long_is_not_sent_to_a_window_of_unknown_size(
     assert "custom" == reply.provider
 
 
+def test_what_was_too_long_goes_to_a_larger_window(connect: Connect, server: FakeServer) -> None:
+    """One that the catalogue knows to be larger."""
+    server.enqueue(Reply.error(400, code="context_length_exceeded", message="maximum context length"))
+    client = connect("openai/gpt-4o-mini", fallbacks=["openai/gpt-4", "openai/gpt-4.1"])
+
+    reply = client.complete("Say hi")
+
+    assert ["gpt-4o-mini", "gpt-4.1"] == [attempt.model for attempt in reply.attempts]
+
+
 def test_a_fallback_that_cannot_take_the_request_is_passed_over(connect: Connect, server: FakeServer, second: FakeServer) -> None:
     """And says why, if nobody else can; explain() tells it beforehand."""
     server.always(Reply.error(500))

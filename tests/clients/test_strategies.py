@@ -53,7 +53,7 @@ def test_the_fastest_is_asked_once_all_are_known(connect: Connect, server: FakeS
 
 def test_the_least_busy_is_asked(connect: Connect, server: FakeServer) -> None:
     """A stream that is still open counts."""
-    server.enqueue(Reply(chunks=["one ", "two "], between=10))
+    server.enqueue(Reply(chunks=["word "] * 100, between=0.05))
     client = connect(MODELS[:2], strategy="least_busy")
     stream = client.stream("Say hi")
     next(stream)
@@ -63,6 +63,15 @@ def test_the_least_busy_is_asked(connect: Connect, server: FakeServer) -> None:
     stream.close()
 
     assert {"model-a": 1, "model-b": 4} == asked(server)
+
+
+def test_the_cheapest_is_asked(connect: Connect, server: FakeServer) -> None:
+    """By the catalogue's prices."""
+    client = connect(["openai/gpt-4o", "openai/gpt-4o-mini", "openai/nobody-knows"], strategy="cheapest")
+
+    client.complete("Say hi")
+
+    assert {"gpt-4o-mini": 1} == asked(server)
 
 
 @pytest.mark.parametrize("strategy", ["round_robin", "weighted", "least_busy", "fastest", "cheapest"])

@@ -1,0 +1,158 @@
+"""
+Counting what calls use and cost: for a client as long as it lives, and inside ``with track():``.
+
+Rule 1: every answer counts once, when it is complete, also if it is then refused as not what was asked for.
+Rule 2: what an attempt had used when it failed or was left counts too, as far as the provider had said it.
+Rule 3: a scope holds for the calls that begin inside it, wherever their streams are read.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from decimal import Decimal
+
+from attrs import field, frozen
+
+from llmkit._fork import renewed_in_child
+from llmkit.models.price import EXACT
+from llmkit.models.usage import Usage
+
+__all__ = ["Tracker", "UsageEstimator", "current_trackers", "track"]
+
+
+@frozen
+class UsageEstimator:
+    """
+    What was used up to a moment.
+
+    Args:
+        input_tokens: All input, cached included.
+        output_tokens: All output, reasoning included.
+        estimated_cost: US dollars, by list prices or as the provider said. Where the price of some answers is not known, it is the sum of
+            the others, and ``unpriced`` is not 0; where none is known, it is None.
+        by_model: The same by ``"provider/model"``.
+        usage: The tokens by their kinds.
+        answers: How many answers, whole and broken off, were counted.
+        unpriced: How many of them are not in the cost.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    estimated_cost: Decimal | None = Decimal(0)
+    by_model: Mapping[str, UsageEstimator] = field(factory=dict, kw_only=True)
+    usage: Usage = field(factory=Usage, kw_only=True)
+    answers: int = field(default=0, kw_only=True)
+    unpriced: int = field(default=0, kw_only=True)
+
+
+class Tally:
+    """A running sum. Guarded by its tracker's lock."""
+
+    __slots__ = ("answers", "cost", "unpriced", "usage")
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.cost = Decimal(0)
+        self.answers = 0
+        self.unpriced = 0
+
+    def add(self, usage: Usage, cost: Decimal | None) -> None:
+        self.answers += 1
+        self.usage = usage if self.answers == 1 else self.usage + usage
+        if cost is None:
+            self.unpriced += 1
+        else:
+            self.cost = EXACT.add(self.cost, cost)
+
+    def estimator(self, by_model: Mapping[str, UsageEstimator]) -> UsageEstimator:
+        known = self.unpriced < self.answers or self.answers == 0
+        return UsageEstimator(
+            self.usage.input_tokens,
+            self.usage.output_tokens,
+            self.cost if known else None,
+            by_model=by_model,
+            usage=self.usage,
+            answers=self.answers,
+            unpriced=self.unpriced,
+        )
+
+
+class Tracker:
+    """Counts answers, in any thread and task; reading it gives what was counted up to then."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tallies: dict[str, Tally] = {}
+        self._total = Tally()
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        self._lock = threading.Lock()
+
+    def add(self, label: str, usage: Usage, cost: Decimal | None) -> None:
+        """
+        Count one answer.
+
+        Args:
+            label: Whose it is, as ``"provider/model"``.
+            usage: Its tokens.
+            cost: US dollars, None where that is not known.
+        """
+        with self._lock:
+            tally = self._tallies.get(label)
+            if tally is None:
+                tally = self._tallies[label] = Tally()
+            tally.add(usage, cost)
+            self._total.add(usage, cost)
+
+    def snapshot(self) -> UsageEstimator:
+        """Return what was counted up to now, all of one moment."""
+        with self._lock:
+            return self._total.estimator({label: tally.estimator({}) for label, tally in self._tallies.items()})
+
+    @property
+    def input_tokens(self) -> int:
+        return self.snapshot().input_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        return self.snapshot().output_tokens
+
+    @property
+    def estimated_cost(self) -> Decimal | None:
+        return self.snapshot().estimated_cost
+
+    @property
+    def by_model(self) -> Mapping[str, UsageEstimator]:
+        return self.snapshot().by_model
+
+    def __repr__(self) -> str:
+        return f"Tracker({self.snapshot()!r})"
+
+
+_ambient: ContextVar[tuple[Tracker, ...]] = ContextVar("llmkit_trackers", default=())
+
+
+@contextmanager
+def track() -> Iterator[Tracker]:
+    """
+    Return a context manager that counts the calls made inside it, by whatever client, sync and async.
+
+    It gives a tracker with ``input_tokens``, ``output_tokens``, ``estimated_cost`` and ``by_model``. Scopes nest, and each counts all that
+    is inside. One holds for the running thread or task and for tasks made inside, as context variables do; a thread started inside has it
+    only if it runs in a ``contextvars.copy_context()``.
+    """
+    tracker = Tracker()
+    token = _ambient.set((*_ambient.get(), tracker))
+    try:
+        yield tracker
+    finally:
+        _ambient.reset(token)
+
+
+def current_trackers() -> tuple[Tracker, ...]:
+    """Return the trackers whose scopes hold here."""
+    return _ambient.get()
