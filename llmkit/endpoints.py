@@ -23,7 +23,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.events import Event, Hooks
 from llmkit.models.facts import ModelFacts
 from llmkit.models.usage import Usage
-from llmkit.providers import Provider, find_provider, split_model
+from llmkit.providers import Means, Provider, find_provider, split_model
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.learned import Pace
@@ -31,7 +31,7 @@ from llmkit.resilience.limits import Limiter
 from llmkit.resilience.quota import RetryQuota
 from llmkit.resilience.traffic import Traffic
 from llmkit.secrets import Headers
-from llmkit.settings import Settings, environ
+from llmkit.settings import SECRET_OPTIONS, Settings, environ
 from llmkit.transport.base import HttpRequest
 
 __all__ = ["Endpoint", "Endpoints"]
@@ -186,6 +186,7 @@ class Endpoints:
         settings = self.settings
         provider, name, reasons = self._resolve(model)
         own = model is None or provider.name == self._own_provider()
+        provider = provider.serving(name)
         options, chosen = self._access(provider, own, name)
         dialect = provider.dialect_for(options)
         base_url = self._base_url(provider, options, own, reasons)
@@ -286,9 +287,18 @@ class Endpoints:
             raise ConfigurationError(msg)
         return provider.default_model
 
-    def _options(self, provider: Provider) -> dict[str, str]:
-        given = self.settings.options or {}
-        options = {name: str(value) for name, value in given.items() if value is not None}
+    def _given(self, provider: Provider, own: bool) -> dict[str, Any]:
+        """Return the options that were given, but for those that say to somebody else who one is."""
+        found = {}
+        for name, value in (self.settings.options or {}).items():
+            option = provider.options.get(name)
+            meant = name not in SECRET_OPTIONS if option is None else own or not option.personal
+            if value is not None and meant:
+                found[name] = value
+        return found
+
+    def _options(self, provider: Provider, own: bool) -> dict[str, str]:
+        options = {name: str(value) for name, value in self._given(provider, own).items()}
         for name, option in provider.options.items():
             if name in options:
                 continue
@@ -301,19 +311,25 @@ class Endpoints:
 
     def _access(self, provider: Provider, own: bool, model: str) -> tuple[Mapping[str, str], Auth | None]:
         """Return the options in force, and the way to send the credential where the provider has several."""
-        options = self._options(provider)
+        options = self._options(provider, own)
         if provider.choose_access is None:
             return options, None
         said = {} if provider.options_of_model is None else provider.options_of_model(model)
-        known = (provider.name, *sorted(said.items()))
-        if known not in self._chosen:
+        # A provider's guests have options of their own, and so have models whose names say some.
+        where = (provider.name, provider.base_url, *sorted(said.items()))
+        if where not in self._chosen:
             settings = self.settings
-            given = {name: value for name, value in (settings.options or {}).items() if value is not None}
-            keyed = own and (settings.api_key is not None or settings.api_keys is not None)
-            at_hand = environ(provider.key_env) is not None
-            # Once for all models there whose names say the same: they share a token.
-            self._chosen[known] = provider.choose_access({**said, **options, **given}, keyed=keyed, key_at_hand=at_hand)
-        return self._chosen[known]
+            given = self._given(provider, own)
+            means = Means(
+                options={**said, **options, **given},
+                given=frozenset(given),
+                keyed=own and (settings.api_key is not None or settings.api_keys is not None),
+                key_at_hand=environ(provider.key_env) is not None,
+                transport=settings.transport_settings(),
+            )
+            # Once for all other models there: they share a token.
+            self._chosen[where] = provider.choose_access(means)
+        return self._chosen[where]
 
     def _base_url(self, provider: Provider, options: Mapping[str, str], own: bool, reasons: list[str]) -> str:
         if own and self.settings.base_url is not None:
@@ -329,7 +345,8 @@ class Endpoints:
     def _pool(self, provider: Provider, base_url: str, auth: Auth, own: bool, reasons: list[str]) -> APIKeyPool | None:
         """Return the keys for an address: one pool for all models there."""
         if not auth.needs_key:
-            reasons.append("The credential is the one given as auth=." if own and self.settings.auth is not None else "No key is needed.")
+            said = "An access token stands in for a key." if isinstance(auth, RenewableAuth) else "No key is needed."
+            reasons.append("The credential is the one given as auth=." if own and self.settings.auth is not None else said)
             return None
         where = f"{provider.name} {base_url}"
         if where not in self._pools:

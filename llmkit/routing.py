@@ -153,7 +153,7 @@ class Router:
         endpoint.finish_headers(http)
         shown = {name: value if name.lower() in _SHOWN else "***" for name, value in http.headers.items()}
         estimate = estimate_usage(request, endpoint.provider, endpoint.model)
-        credential = getattr(endpoint.auth, "header", None) if endpoint.pool is not None else None
+        credential = getattr(endpoint.auth, "header", None) if endpoint.pool is not None or endpoint.renewable is not None else None
         if credential is not None:
             shown[credential] = "***"
         return Explanation(

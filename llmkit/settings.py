@@ -25,7 +25,9 @@ from llmkit.transport.settings import TransportSettings
 
 __all__ = ["AuthArgument", "Settings"]
 
-_SECRET_OPTIONS = frozenset({"token", "secret_access_key", "session_token", "credentials"})
+SECRET_OPTIONS = frozenset(  # of whatever provider
+    {"token", "client_secret", "private_key", "passphrase", "access_key_id", "secret_access_key", "session_token", "credentials"}
+)
 
 AuthArgument = str | Callable[[], Mapping[str, str]] | bool | None
 
@@ -170,7 +172,7 @@ class Settings:
         if self.transport is not None:
             msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
             raise ConfigurationError(msg)
-        holds_key = self.api_key is not None or self.api_keys is not None or not _SECRET_OPTIONS.isdisjoint(self.options or {})
+        holds_key = self.api_key is not None or self.api_keys is not None or not SECRET_OPTIONS.isdisjoint(self.options or {})
         if holds_key and not self.pickle_keys:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)

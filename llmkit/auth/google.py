@@ -1,5 +1,5 @@
 """
-Google's access tokens: one that is given, a function that gives one, or those of Google's usual credentials.
+The access tokens of Google's usual credentials.
 
 Rule 1: ``google-auth`` is imported when the first token is needed, not before.
 Rule 2: a token is fetched once for all threads: one fetches, the others wait for it.
@@ -11,55 +11,20 @@ Source: google-auth 2.62, and its user guide; Google Cloud, "Application Default
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from llmkit._fork import renewed_in_child
+from llmkit.auth.tokens import bearer, fit_token, sent_token
 from llmkit.errors import AuthenticationError, ConfigurationError, NetworkError
-from llmkit.secrets import Headers, Secret, clean
+from llmkit.secrets import Secret, clean
 from llmkit.transport.base import HttpRequest
 
-__all__ = ["SCOPE", "GoogleCredentials", "GoogleToken"]
+__all__ = ["SCOPE", "GoogleCredentials"]
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 FETCH_TIME = 10.0  # seconds for one request for a token; google-auth would allow 120
-
-
-class GoogleToken:
-    """
-    A token that the user gives: as a string, or by a function that is called for each attempt.
-
-    Raises:
-        ConfigurationError: If it is neither.
-    """
-
-    needs_key = False
-    is_fresh = True  # nothing has to be fetched before ``headers``
-
-    def __init__(self, token: str | Callable[[], str]) -> None:
-        given: Any = token
-        if not isinstance(given, str) and not callable(given):
-            msg = f"The option 'token' is an access token or a function that returns one, not {type(given).__name__}."
-            raise ConfigurationError(msg)
-        self._give: Callable[[], str] | None = given if callable(given) else None
-        self._token = None if callable(given) else _fit(given)
-
-    def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
-        """Return the header with the token."""
-        token = self._token if self._give is None else _fit(self._give())
-        assert token is not None  # there is either a function or a token
-        return _bearer(token)
-
-    def fetch(self) -> None:
-        """Do nothing: the token is at hand, or the user's function gets it."""
-
-    def refused(self, headers: Mapping[str, str]) -> bool:
-        """Return whether a token other than the refused one in *headers* can be had: from a function."""
-        return self._give is not None
-
-    def __repr__(self) -> str:
-        return "GoogleToken(***)"
 
 
 class GoogleCredentials:
@@ -72,6 +37,7 @@ class GoogleCredentials:
         credentials: Credentials of google-auth; found as its ``default()`` finds them unless given.
     """
 
+    header = "Authorization"
     needs_key = False
 
     def __init__(self, credentials: Any = None) -> None:
@@ -114,7 +80,7 @@ class GoogleCredentials:
         """
         self.fetch()
         credentials = self._credentials
-        headers = _bearer(_fit(credentials.token))
+        headers = bearer(fit_token(credentials.token, "Google's"))
         payer = getattr(credentials, "quota_project_id", None)
         if payer:
             headers["x-goog-user-project"] = str(payer)
@@ -132,8 +98,7 @@ class GoogleCredentials:
 
     def refused(self, headers: Mapping[str, str]) -> bool:
         """Take note that the token in *headers* was refused; the next attempt is made with another."""
-        sent = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
-        token = sent.removeprefix("Bearer ")
+        token = sent_token(headers)
         credentials = self._credentials
         # By now another thread may have fetched a new one, which is none the worse for it.
         if token and credentials is not None and credentials.token == token:
@@ -183,14 +148,3 @@ def _refresh(credentials: Any) -> None:
     if lost:
         raise NetworkError(text, kind="connect")
     raise AuthenticationError(text)
-
-
-def _fit(token: object) -> str:
-    if not isinstance(token, str) or not Secret(token).is_fit():
-        msg = "Google's access token is a text of visible ASCII characters; what was given is none."
-        raise ConfigurationError(msg)
-    return token
-
-
-def _bearer(token: str) -> Headers:
-    return Headers({"Authorization": f"Bearer {token}"})

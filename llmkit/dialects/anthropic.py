@@ -54,7 +54,7 @@ class AnthropicMessages:
 
     Args:
         owner: Whose thoughts and native blocks may go back to this host: a provider's name.
-        path: Where to post, behind the base URL; ``{model}`` is filled in, percent-encoded.
+        path: Where to post, behind the base URL; ``{model}`` and the provider's options are filled in, percent-encoded.
         stream_path: Where to post for a stream, where that is elsewhere.
         models_path: Where models are listed; None where they are not.
         model_in_body: Whether the body names the model; where not, the path does.
@@ -95,7 +95,7 @@ class AnthropicMessages:
         path = self.stream_path or self.path if request.stream else self.path
         return HttpRequest(
             method="POST",
-            url=f"{place.base_url}{path.format(model=_quoted(request.model)) if '{' in path else path}",
+            url=f"{place.base_url}{_filled(path, request.model, place) if '{' in path else path}",
             headers=Headers(
                 {
                     "Content-Type": "application/json",
@@ -286,7 +286,8 @@ class AnthropicMessages:
 _ACCEPT = {False: "application/json", True: "text/event-stream"}
 
 
-def _quoted(text: str) -> str:
+def _filled(path: str, model: str, place: Place) -> str:
     from urllib.parse import quote
 
-    return quote(text, safe="@")  # one host has the date of a model behind it
+    # One host has the date of a model behind an @.
+    return path.format(**{name: quote(value, safe="@") for name, value in {**place.options, "model": model}.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmkit.providers.provider import Option, Provider
+from llmkit.providers.provider import Means, Option, Provider
 from llmkit.providers.registry import (
     ROWS,
     detectable,
@@ -16,6 +16,7 @@ from llmkit.providers.registry import (
 
 __all__ = [
     "ROWS",
+    "Means",
     "Option",
     "Provider",
     "detectable",

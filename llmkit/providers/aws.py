@@ -12,7 +12,7 @@ from typing import Any
 
 from llmkit.auth.base import Auth
 from llmkit.errors import ConfigurationError
-from llmkit.providers.provider import Access, Option
+from llmkit.providers.provider import Access, Means, Option
 
 __all__ = ["aws_access", "aws_host", "aws_options", "region_of_arn"]
 
@@ -49,11 +49,11 @@ def aws_options(service: str) -> dict[str, Option]:
     meaning = "an AWS region, such as us-east-1"
     return {
         "region": Option(env=("AWS_REGION", "AWS_DEFAULT_REGION"), meaning=meaning, read=aws_host(service)),
-        "profile": Option(meaning="a profile of AWS's configuration files"),
-        "access_key_id": Option(meaning="an access key, in place of AWS's usual credentials"),
-        "secret_access_key": Option(meaning="the secret of that access key"),
-        "session_token": Option(meaning="the session token of a temporary access key"),
-        "credentials": Option(meaning="an object with credentials, such as boto3.Session().get_credentials()"),
+        "profile": Option(meaning="a profile of AWS's configuration files", personal=True),
+        "access_key_id": Option(meaning="an access key, in place of AWS's usual credentials", personal=True),
+        "secret_access_key": Option(meaning="the secret of that access key", personal=True),
+        "session_token": Option(meaning="the session token of a temporary access key", personal=True),
+        "credentials": Option(meaning="an object with credentials, such as boto3.Session().get_credentials()", personal=True),
     }
 
 
@@ -71,20 +71,20 @@ def aws_access(service: str, *, takes_key: bool) -> Access:
     environment, then AWS's usual credentials.
     """
 
-    def access(options: Mapping[str, Any], *, keyed: bool, key_at_hand: bool) -> tuple[dict[str, str], Auth | None]:
-        said = {name: str(value) for name, value in options.items() if name not in (*_CREDENTIALS, "arn_region")}
-        said["region"] = _region(options)
-        credentials = _given(options)
-        if keyed and not takes_key:
+    def access(means: Means) -> tuple[dict[str, str], Auth | None]:
+        said = means.without(*_CREDENTIALS, "arn_region")
+        said["region"] = _region(means.options)
+        credentials = _given(means.options)
+        if means.keyed and not takes_key:
             msg = (
                 "This service of AWS's takes no API keys: requests are signed. Pass options={'access_key_id': ..., "
                 "'secret_access_key': ...}."
             )
             raise ConfigurationError(msg)
-        if keyed and credentials is not None:
+        if means.keyed and credentials is not None:
             msg = "A key and AWS credentials were both given; it would be a guess which of them pays."
             raise ConfigurationError(msg)
-        if takes_key and (keyed or (key_at_hand and credentials is None)):
+        if takes_key and (means.keyed or (means.key_at_hand and credentials is None)):
             return said, None
         from llmkit.auth.aws import AwsAuth
 

@@ -18,34 +18,10 @@ from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
 from llmkit.providers.sagemaker import sagemaker
 
-__all__ = ["HOSTS", "host"]
+__all__ = ["HOSTS"]
 
-# What people write for a host or an account, and what then stands in an address.
-
-_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _PORT = re.compile(r":(\d*)$")
 OLLAMA_PORT = 11434
-
-
-def host(value: str) -> str:
-    """Return *value*, a host with or without a scheme, without its last slash. ``https://`` goes without saying."""
-    return value.strip().rstrip("/").removeprefix("https://")
-
-
-def account_label(value: str) -> str:
-    """
-    Return the part of a host name that stands for the Snowflake account *value*, which may be a whole URL or host.
-
-    Raises:
-        ConfigurationError: If it is no account identifier.
-
-    Source: Snowflake documentation, "Account identifiers", read 2026-11-21: underscores become hyphens in host names.
-    """
-    label = host(value).removesuffix(".snowflakecomputing.com").replace("_", "-")
-    if _ACCOUNT.fullmatch(label) is None:
-        msg = f"The account is an identifier such as 'myorg-account1', not {value!r}."
-        raise ConfigurationError(msg)
-    return label
 
 
 def ollama_host(value: str) -> str:
@@ -178,43 +154,7 @@ HOSTS: Mapping[str, Row] = {
         base_env=urls("VENICE"),
         dialect=OpenAIChat(owner=name),
     ),
-    "databricks": lambda name: Provider(
-        name=name,
-        base_url="https://{host}/serving-endpoints",
-        default_path="/serving-endpoints",
-        key_env=("DATABRICKS_TOKEN",),
-        base_env=urls("DATABRICKS"),
-        options={"host": Option(env=("DATABRICKS_HOST",), meaning="the workspace's address, https://NAME.cloud.databricks.com", read=host)},
-        dialect=OpenAIChat(
-            owner=name, models_path=None, replay="content", strict_tools=False, speaker_names=False, one_system=True, silence="absent"
-        ),
-    ),
     "sagemaker": sagemaker,
-    "snowflake": lambda name: Provider(
-        name=name,
-        base_url="https://{account}.snowflakecomputing.com/api/v2/cortex/v1",
-        default_path="/api/v2/cortex/v1",
-        key_env=("SNOWFLAKE_TOKEN", "SNOWFLAKE_JWT"),
-        base_env=urls("SNOWFLAKE"),
-        options={
-            "account": Option(
-                env=("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_ACCOUNT_ID"), meaning="the account's identifier, ORG-ACCOUNT", read=account_label
-            ),
-            "token_type": Option(
-                default="PROGRAMMATIC_ACCESS_TOKEN", meaning="PROGRAMMATIC_ACCESS_TOKEN, KEYPAIR_JWT or OAUTH: what the key is"
-            ),
-        },
-        # Models are listed above the base URL, in a form that is not OpenAI's.
-        dialect=OpenAIChat(
-            owner=name,
-            models_path=None,
-            headers={"X-Snowflake-Authorization-Token-Type": "{token_type}"},
-            max_tokens_field="max_completion_tokens",
-            reasoning="nested",
-            replay="reasoning_details",
-            strict_tools=False,
-        ),
-    ),
     "heroku": lambda name: Provider(
         name=name,
         base_url="https://{region}.inference.heroku.com",

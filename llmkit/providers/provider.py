@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
@@ -14,8 +14,9 @@ from llmkit.auth.base import Auth, HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.errors import ConfigurationError
 from llmkit.models.usage import Usage
+from llmkit.transport.settings import TransportSettings
 
-__all__ = ["Access", "Option", "Provider", "Row", "urls"]
+__all__ = ["Access", "Means", "Option", "Provider", "Row", "urls"]
 
 _MARK = re.compile(r"\{(\w+)\}")
 _FIT_FOR_URL = re.compile(r"[A-Za-z0-9._~:/\[\]-]+")  # what an option may bring into an address: no query, no user info
@@ -32,6 +33,7 @@ class Option:
         meaning: What it is, for errors and documentation.
         choices: What it may be, and what stands in the address for each; empty where it is free.
         read: Turns what people write into what stands in the address; raises ``ConfigurationError``.
+        personal: Whether it says who one is. Then, where a client is given it, that is meant for the client's own provider alone.
     """
 
     env: tuple[str, ...] = ()
@@ -39,24 +41,35 @@ class Option:
     meaning: str = ""
     choices: Mapping[str, str] = field(factory=dict)
     read: Callable[[str], str] | None = None
+    personal: bool = False
 
 
-class Access(Protocol):
-    """Decides, from what was given and what the environment holds, how one shows who one is."""
+@frozen(kw_only=True)
+class Means:
+    """
+    What there is to show who one is.
 
-    def __call__(self, options: Mapping[str, Any], *, keyed: bool, key_at_hand: bool) -> tuple[dict[str, str], Auth | None]:
-        """
-        Return the options in force and the way to send the credential; None where it is the provider's own, a key.
+    Args:
+        options: As the user gave them, completed from the environment; some may be secret.
+        given: The names of those that the user gave.
+        keyed: Whether the user gave a key.
+        key_at_hand: Whether a variable of ``key_env`` is set.
+        transport: How connections are made, for those that fetch a token.
+    """
 
-        Args:
-            options: As the user gave them, completed from the environment.
-            keyed: Whether the user gave a key.
-            key_at_hand: Whether a variable of ``key_env`` is set.
+    options: Mapping[str, Any] = field(factory=dict, repr=False)
+    given: frozenset[str] = frozenset()
+    keyed: bool = False
+    key_at_hand: bool = False
+    transport: TransportSettings = field(factory=TransportSettings, repr=False)
 
-        Raises:
-            ConfigurationError: If something is missing, or contradicts something else.
-        """
-        ...
+    def of(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those of *names* that the user gave."""
+        return self.given & frozenset(names)
+
+    def without(self, *names: str) -> dict[str, str]:
+        """Return the options but for *names*, which are secret or of no use any more."""
+        return {name: value for name, value in self.options.items() if name not in names}
 
 
 @frozen(kw_only=True)
@@ -85,6 +98,7 @@ class Provider:
         choose_dialect: Gives the wire that the options ask for, where there are several.
         choose_access: Gives the way to send the credential, where there are several.
         options_of_model: Gives the options that a model's name says, such as a region, to ``choose_access``.
+        guests: The rows of models of other makers that are served here too, on another wire, by how their names begin, in lower case.
         catalogue: Whose models and prices are its own, of the names under which the catalogue has data; the first that has a model
             counts. Its own name unless said.
         reported_cost: Reads from an answer's JSON what the server says that it cost, in US dollars; None where it does not say.
@@ -111,6 +125,7 @@ class Provider:
     choose_dialect: Callable[[Mapping[str, str]], Dialect] | None = None
     choose_access: Access | None = None
     options_of_model: Callable[[str], Mapping[str, str]] | None = None
+    guests: Mapping[str, Row] = field(factory=dict)
     catalogue: tuple[str, ...] = field()
     reported_cost: Callable[[Mapping[str, Any]], Decimal | None] | None = None
     charges: Callable[[Mapping[str, Any]], Usage | None] | None = None
@@ -124,6 +139,11 @@ class Provider:
         _, _, rest = (self.base_url or "").partition("://")
         _, slash, path = rest.partition("/")
         return slash + path if path and "{" not in path else ""
+
+    def serving(self, model: str) -> Provider:
+        """Return the row by which *model* is served: this one, or that of its maker's models here."""
+        name = model.lower()
+        return next((row(self.name) for beginning, row in self.guests.items() if name.startswith(beginning)), self)
 
     def dialect_for(self, options: Mapping[str, str]) -> Dialect:
         """Return the wire to speak under *options*."""
@@ -180,6 +200,12 @@ class Provider:
 
 Row: TypeAlias = Callable[[str], Provider]
 """Makes a provider, given its name."""
+
+Access: TypeAlias = Callable[[Means], tuple[dict[str, str], Auth | None]]
+"""
+Decides how one shows who one is: returns the options in force, none of them secret, and the way to send the credential; None where that
+is the provider's own, a key. Raises ``ConfigurationError`` if something is missing, or contradicts something else.
+"""
 
 
 def urls(*prefixes: str) -> tuple[str, ...]:

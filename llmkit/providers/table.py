@@ -2,8 +2,8 @@
 The table of providers. Their names are spelled in this package and nowhere else.
 
 A row is what a provider needs to be spoken to; what differs from OpenAI's Chat Completions is a field of its dialect. Here stand
-those who make the models they serve; hosts of others' models are in ``hosts``, and those that differ in nothing but their address in
-``PLAIN``. A row is made by calling it with its name: see ``registry``.
+those who make the models they serve; clouds, which know their users by more than a key, are in ``clouds``, hosts of others' models in
+``hosts``, and those that differ in nothing but their address in ``PLAIN``. A row is made by calling it with its name: see ``registry``.
 
 Rule: a parameter is withheld only where the server is known to refuse or to ignore it.
 
@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
-from llmkit.errors import ConfigurationError
+from llmkit.providers.access import anthropic_access
+from llmkit.providers.clouds import CLOUDS
 from llmkit.providers.costs import cohere_charges, perplexity_cost, xai_cost
-from llmkit.providers.hosts import HOSTS, host
+from llmkit.providers.hosts import HOSTS
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
-from llmkit.providers.vertex import vertex_access, vertex_host
 
 __all__ = ["ALIASES", "DETECTED", "LOCAL", "MODEL_PREFIXES", "PLAIN", "TABLE"]
 
@@ -124,7 +124,6 @@ PLAIN: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "xiaomi": ("https://api.xiaomimimo.com/v1", ("XIAOMI_MIMO_API_KEY",)),
 }
 
-
 # Those who make the models they serve.
 MAKERS: Mapping[str, Row] = {
     "openai": lambda name: Provider(
@@ -148,26 +147,6 @@ MAKERS: Mapping[str, Row] = {
         catalogue=("openai",),
         dialect=_openai({"api": "responses"}),
     ),
-    "azure": lambda name: Provider(
-        name=name,
-        base_url="https://{endpoint}",
-        own_path="/openai(/v1|/deployments(/[^/]+)?)?",
-        key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
-        base_env=("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"),
-        auth=HeaderAuth("api-key", ""),
-        options={
-            "endpoint": Option(meaning="the resource's address, https://NAME.openai.azure.com", read=host),
-            "deployment": Option(meaning="the deployment's name, where it is not the model's"),
-            "api_version": Option(
-                env=("OPENAI_API_VERSION", "AZURE_API_VERSION"),
-                meaning="a date such as 2024-10-21 for the API before v1",
-            ),
-            "api": API,
-        },
-        catalogue=(name, "openai"),
-        dialect=_azure({}),
-        choose_dialect=_azure,
-    ),
     "anthropic": lambda name: Provider(
         name=name,
         base_url="https://api.anthropic.com",
@@ -177,9 +156,15 @@ MAKERS: Mapping[str, Row] = {
         auth=HeaderAuth("x-api-key", ""),
         # The later version differs in what it refuses only: sampling, even of models that have it.
         static_headers={"anthropic-version": "2023-06-01"},
-        options={"beta": Option(meaning="the names of features in beta, joined by commas")},
+        options={
+            "beta": Option(meaning="the names of features in beta, joined by commas"),
+            "token": Option(
+                personal=True, env=("ANTHROPIC_AUTH_TOKEN",), meaning="a bearer token, or a function that returns one, in place of a key"
+            ),
+        },
         default_model="claude-sonnet-5",
         dialect=_anthropic(name),
+        choose_access=anthropic_access,
     ),
     "google": lambda name: Provider(
         name=name,
@@ -190,28 +175,6 @@ MAKERS: Mapping[str, Row] = {
         auth=HeaderAuth("x-goog-api-key", ""),
         default_model="gemini-flash-latest",
         dialect=_gemini(name),
-    ),
-    "vertex": lambda name: Provider(
-        name=name,
-        base_url="https://{location}/v1beta1",
-        default_path="/v1beta1",
-        own_path="/(?:projects|publishers)/.*",
-        key_env=("GOOGLE_API_KEY",),
-        base_env=("GOOGLE_VERTEX_BASE_URL",),
-        auth=HeaderAuth("x-goog-api-key", ""),
-        options={
-            "project": Option(env=("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"), meaning="the project's id; an express key needs none"),
-            "location": Option(
-                env=("GOOGLE_CLOUD_LOCATION",),
-                default="global",
-                meaning="where the project's models run: global, us, eu or a region such as europe-west4",
-                read=vertex_host,
-            ),
-            "token": Option(meaning="an access token, or a function that returns one, in place of Google's usual credentials"),
-        },
-        dialect=_gemini(name, publisher="publishers/google/", project_option="project", location_option="location"),
-        choose_access=vertex_access,
-        catalogue=(name, "google"),
     ),
     "xai": lambda name: Provider(
         name=name,
@@ -405,48 +368,16 @@ def _anthropic(owner: str) -> Dialect:
     return AnthropicMessages(owner=owner)
 
 
-def _gemini(owner: str, **services: str) -> Dialect:
+def _gemini(owner: str) -> Dialect:
     from llmkit.dialects.gemini import Gemini
 
-    return Gemini(owner=owner, **services)
+    return Gemini(owner=owner)
 
 
 def _cohere(owner: str) -> Dialect:
     from llmkit.dialects.cohere import CohereChat
 
     return CohereChat(owner=owner)
-
-
-def _azure(options: Mapping[str, str]) -> Dialect:
-    """
-    Return Azure's wire: the v1 API, or with a dated ``api_version`` the older one that has the deployment in its path. Responses are
-    in the first only.
-
-    Source: Microsoft Learn, "Azure OpenAI API version lifecycle", read 2026-11-21.
-    """
-    owner = "azure"
-    current = options.get("api_version", "v1") in ("v1", "preview", "latest")
-    if wants_responses(options, owner):
-        if not current:
-            msg = f"The option 'api' of {owner} is responses in its v1 API only: leave out api_version={options['api_version']!r}."
-            raise ConfigurationError(msg)
-        return responses(owner, path="/openai/v1/responses", models_path="/openai/v1/models", model_option="deployment")
-    if current:
-        return OpenAIChat(
-            owner=owner,
-            path="/openai/v1/chat/completions",
-            models_path="/openai/v1/models",
-            model_option="deployment",
-            max_tokens_field="max_completion_tokens",
-        )
-    return OpenAIChat(
-        owner=owner,
-        path="/openai/deployments/{model}/chat/completions",
-        models_path="/openai/models",
-        query="api-version={api_version}",
-        model_option="deployment",
-        max_tokens_field="max_completion_tokens",
-    )
 
 
 def _mistral(owner: str) -> OpenAIChat:
@@ -469,4 +400,4 @@ def _plain(name: str) -> Provider:
     return Provider(name=name, base_url=base_url, key_env=key_env, base_env=urls(name.upper()), dialect=OpenAIChat(owner=name))
 
 
-TABLE: Mapping[str, Row] = {**MAKERS, **HOSTS, **dict.fromkeys(PLAIN, _plain)}
+TABLE: Mapping[str, Row] = {**MAKERS, **CLOUDS, **HOSTS, **dict.fromkeys(PLAIN, _plain)}

@@ -1,4 +1,4 @@
-"""Google's access tokens: given ones, and those that google-auth gets from a token endpoint on loopback."""
+"""Google's access tokens, which google-auth gets from a token endpoint on loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from llmkit.auth.google import SCOPE, GoogleCredentials, GoogleToken
+from llmkit.auth.google import SCOPE, GoogleCredentials
 from llmkit.errors import AuthenticationError, ConfigurationError, NetworkError
 from llmkit.transport.base import HttpRequest
 
@@ -123,49 +123,6 @@ def expire(auth: Any, seconds: float) -> None:
     auth._credentials.expiry = now + datetime.timedelta(seconds=seconds)
 
 
-# -- given tokens
-
-
-def test_a_given_token_is_sent_as_it_is() -> None:
-    """There is no other, so its refusal is final."""
-    auth = GoogleToken("ya29.mine")
-
-    assert {"Authorization": "Bearer ya29.mine"} == sent(auth)
-    assert not auth.refused({"Authorization": "Bearer ya29.mine"})
-    assert not auth.needs_key
-
-
-def test_a_function_is_asked_for_each_attempt() -> None:
-    """It knows when its token expires; after a refusal it is asked once more."""
-    tokens = iter(["ya29.a", "ya29.b"])
-    auth = GoogleToken(lambda: next(tokens))
-
-    first, second = sent(auth), sent(auth)
-
-    assert ("Bearer ya29.a", "Bearer ya29.b") == (first["Authorization"], second["Authorization"])
-    assert auth.refused(first)
-
-
-@pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "ключ"])
-def test_a_token_that_would_break_its_header_is_refused(token: str) -> None:
-    """Without quoting it."""
-    with pytest.raises(ConfigurationError) as first:
-        GoogleToken(token)
-    with pytest.raises(ConfigurationError) as second:
-        sent(GoogleToken(lambda: token))
-
-    assert not token or token not in str(first.value) + str(second.value)
-
-
-def test_what_is_no_token_is_refused() -> None:
-    """By its type."""
-    with pytest.raises(ConfigurationError, match="int"):
-        GoogleToken(7)  # type: ignore[arg-type]  # what a test of wrong types is about
-
-
-# -- usual credentials
-
-
 def test_a_service_account_gets_a_token(account: Callable[..., None], endpoint: Endpoint) -> None:
     """Once: the second request is made with the same one."""
     account()
@@ -260,7 +217,6 @@ def test_whether_the_network_is_waited_for_can_be_asked(account: Callable[..., N
     auth.fetch()
 
     assert (False, True) == (before, auth.is_fresh)
-    assert GoogleToken("ya29.x").is_fresh
     auth.refused(sent(auth))
     assert not auth.is_fresh
 
@@ -334,7 +290,7 @@ def test_no_token_shows_itself(account: Callable[..., None]) -> None:
     auth = GoogleCredentials()
     headers = auth.headers(REQUEST, None)
 
-    shown = f"{auth!r} {GoogleToken('ya29.mine')!r} {headers!r}"
+    shown = f"{auth!r} {headers!r}"
 
     assert "ya29" not in shown
 

@@ -12,6 +12,7 @@ from llmkit.auth.aws import AwsAuth, AwsCredentials
 from llmkit.errors import ConfigurationError
 from llmkit.providers import find_provider
 from llmkit.providers.aws import aws_access, aws_host, region_of_arn
+from llmkit.providers.provider import Means
 from llmkit.secrets import Secret
 from llmkit.transport.base import HttpRequest
 
@@ -19,6 +20,10 @@ KEYS = {"access_key_id": "AKIDCANARY", "secret_access_key": "canary-secret", "se
 REGION = {"region": "us-east-1"}
 signed = aws_access("sagemaker", takes_key=False)
 keyed = aws_access("bedrock", takes_key=True)
+
+
+def means(options: dict[str, Any], *, keyed: bool, key_at_hand: bool) -> Means:
+    return Means(options=options, given=frozenset(options), keyed=keyed, key_at_hand=key_at_hand)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +64,7 @@ def test_a_region_cannot_move_the_request(region: str) -> None:
     with pytest.raises(ConfigurationError, match="region"):
         aws_host("runtime.sagemaker")(region)
     with pytest.raises(ConfigurationError, match="region"):
-        signed({"region": region}, keyed=False, key_at_hand=False)
+        signed(means({"region": region}, keyed=False, key_at_hand=False))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,7 @@ def test_an_arn_says_its_region(model: str, said: dict[str, str]) -> None:
 
 
 def region_in_force(options: dict[str, Any]) -> str:
-    return signed(options, keyed=False, key_at_hand=False)[0]["region"]
+    return signed(means(options, keyed=False, key_at_hand=False))[0]["region"]
 
 
 def test_the_region_is_looked_for_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -136,7 +141,7 @@ def test_without_a_region_it_is_said_how_to_give_one() -> None:
 )
 def test_what_is_said_counts_before_what_is_found(options: dict[str, Any], is_keyed: bool, at_hand: bool, kind: Any) -> None:
     """A key or credentials, a key of the environment, then AWS's usual credentials."""
-    said, auth = keyed({**REGION, **options}, keyed=is_keyed, key_at_hand=at_hand)
+    said, auth = keyed(means({**REGION, **options}, keyed=is_keyed, key_at_hand=at_hand))
 
     assert (type(None) if kind is None else kind) is type(auth)
     assert set() == {"access_key_id", "secret_access_key", "session_token", "credentials"} & set(said)
@@ -155,7 +160,7 @@ def test_what_is_said_counts_before_what_is_found(options: dict[str, Any], is_ke
 def test_contradictions_are_refused(options: dict[str, Any], is_keyed: bool, message: str) -> None:
     """It would be a guess who pays; and nothing of it is quoted."""
     with pytest.raises(ConfigurationError, match=message) as raised:
-        keyed({**REGION, **options}, keyed=is_keyed, key_at_hand=False)
+        keyed(means({**REGION, **options}, keyed=is_keyed, key_at_hand=False))
 
     assert "canary" not in str(raised.value).lower()
 
@@ -170,7 +175,7 @@ def test_credentials_of_botocores_are_taken_as_they_are() -> None:
     """With whatever renews them."""
     credentials = pytest.importorskip("botocore.credentials").Credentials("AKIDBOTO", "s")
 
-    _, auth = signed({**REGION, "credentials": credentials}, keyed=False, key_at_hand=False)
+    _, auth = signed(means({**REGION, "credentials": credentials}, keyed=False, key_at_hand=False))
 
     assert auth is not None
     headers = auth.headers(HttpRequest(method="POST", url="https://a.example/x"), None)
@@ -179,7 +184,7 @@ def test_credentials_of_botocores_are_taken_as_they_are() -> None:
 
 def test_credentials_given_as_options_sign() -> None:
     """They are the auth's, and no option any more."""
-    said, auth = signed({**REGION, **KEYS, "profile": "work", "target_model": "m"}, keyed=False, key_at_hand=False)
+    said, auth = signed(means({**REGION, **KEYS, "profile": "work", "target_model": "m"}, keyed=False, key_at_hand=False))
 
     assert {**REGION, "profile": "work", "target_model": "m"} == said
     assert isinstance(auth, AwsAuth)

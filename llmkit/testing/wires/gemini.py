@@ -23,13 +23,13 @@ from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_chat import vector
 from llmkit.testing.wires.openai_checks import mapping, rows
 
-__all__ = ["MODELS", "WIRE"]
+__all__ = ["MODELS", "VERTEX", "WIRE", "render_error", "unauthorized"]
 
 MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-flash-preview", "gemini-3.8-flash", "gemini-embedding-001")
 
 _DIMENSIONS = 8
 _INPUT_LIMIT, _OUTPUT_LIMIT = 1048576, 65536
-_VERTEX = frozenset({"vertex", "vertexai", "google-vertex"})
+VERTEX = frozenset({"vertex", "vertexai", "google-vertex"})
 _THOUGHT = "The user wants an answer."
 
 _numbers = itertools.count(1)
@@ -57,7 +57,7 @@ _FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "conten
 
 
 def _headers(request: RecordedRequest, reply: Reply) -> dict[str, str]:
-    tier = {} if request.provider in _VERTEX else {"x-gemini-service-tier": "standard"}
+    tier = {} if request.provider in VERTEX else {"x-gemini-service-tier": "standard"}
     return {"vary": "Origin, X-Origin, Referer", **tier, **({} if reply.request_id is None else {"x-request-id": reply.request_id})}
 
 
@@ -214,7 +214,7 @@ def _usage(said: Answer, override: Mapping[str, Any] | None, provider: str) -> d
     # A count of nothing is left out, as proto3's JSON mapping has it.
     usage.update({name: count for name, count in (("candidatesTokenCount", answered), ("thoughtsTokenCount", thoughts)) if count})
     usage["promptTokensDetails"] = [{"modality": "TEXT", "tokenCount": asked}]
-    usage.update({"trafficType": "ON_DEMAND"} if provider in _VERTEX else {"serviceTier": "standard"})
+    usage.update({"trafficType": "ON_DEMAND"} if provider in VERTEX else {"serviceTier": "standard"})
     usage.update(override or {})
     counted = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount")
     usage.setdefault("totalTokenCount", sum(usage.get(name) or 0 for name in counted))
@@ -320,7 +320,7 @@ def render_models(request: RecordedRequest, reply: Reply) -> Rendered:
     written = _written_out(request, reply)
     if written is not None:
         return written
-    if request.provider in _VERTEX:
+    if request.provider in VERTEX:
         listed = [{"name": f"publishers/google/models/{name}", "versionId": "default", "launchStage": "GA"} for name in MODELS]
         return _whole(request, reply, {"publisherModels": listed})
     return _whole(request, reply, {"models": [_model_row(name) for name in MODELS]})
@@ -390,6 +390,6 @@ WIRE = Wire(
     ),
     render_error=render_error,
     unauthorized=unauthorized,
-    providers=frozenset({"google", "gemini", *_VERTEX}),
-    bases={"google": "/v1beta", "gemini": "/v1beta", **dict.fromkeys(sorted(_VERTEX), "/v1beta1")},
+    providers=frozenset({"google", "gemini", *VERTEX}),
+    bases={"google": "/v1beta", "gemini": "/v1beta", **dict.fromkeys(sorted(VERTEX), "/v1beta1")},
 )

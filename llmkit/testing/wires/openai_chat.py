@@ -24,7 +24,7 @@ from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_checks import check_chat, check_embeddings, check_model, mapping, model_of
 from llmkit.testing.wires.openai_habits import Habits, error_body, habits_of
 
-__all__ = ["WIRE", "body_of", "render_error", "streamed", "unauthorized", "vector", "whole", "written_out"]
+__all__ = ["WIRE", "body_of", "render_chat", "render_error", "streamed", "unauthorized", "vector", "whole", "written_out"]
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-5", "gpt-5-mini", "o4-mini", "text-embedding-3-small", "text-embedding-3-large")
 

@@ -44,6 +44,7 @@ HABITS: dict[str, Habits] = {
     "zai": Habits(usage="finish"),
     "minimax": Habits(thinking="tag", usage="finish"),
     "siliconflow": Habits(errors="flat"),
+    "snowflake": Habits(errors="flat"),
     "fastchat": Habits(errors="flat"),
     "venice": Habits(errors="text"),
     "vllm": Habits(thinking="reasoning", errors="numbered"),
