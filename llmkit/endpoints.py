@@ -150,7 +150,7 @@ class Endpoints:
         self._lock = threading.Lock()
         self._made: dict[str, Endpoint] = {}
         self._pools: dict[str, APIKeyPool | None] = {}
-        self._chosen: dict[str, tuple[Mapping[str, str], Auth | None]] = {}
+        self._chosen: dict[tuple[Any, ...], tuple[Mapping[str, str], Auth | None]] = {}
         self.default = self.find(None) if settings.model or settings.provider or settings.base_url else self._detected()
         renewed_in_child(self)
 
@@ -192,7 +192,7 @@ class Endpoints:
         provider, name, reasons = self._resolve(model)
         own = model is None or provider.name == self._own_provider()
         provider = provider.serving(name)
-        options, chosen = self._access(provider, own)
+        options, chosen = self._access(provider, own, name)
         dialect = provider.dialect_for(options)
         base_url = self._base_url(provider, options, own, reasons)
         auth = (settings.make_auth() if own else None) or chosen or provider.auth
@@ -319,23 +319,25 @@ class Endpoints:
                 options[name] = option.default
         return options
 
-    def _access(self, provider: Provider, own: bool) -> tuple[Mapping[str, str], Auth | None]:
+    def _access(self, provider: Provider, own: bool, model: str) -> tuple[Mapping[str, str], Auth | None]:
         """Return the options in force, and the way to send the credential where the provider has several."""
         options = self._options(provider, own)
         if provider.choose_access is None:
             return options, None
-        where = f"{provider.name} {provider.base_url}"  # a provider's guests have options of their own
+        said = {} if provider.options_of_model is None else provider.options_of_model(model)
+        # A provider's guests have options of their own, and so have models whose names say some.
+        where = (provider.name, provider.base_url, *sorted(said.items()))
         if where not in self._chosen:
             settings = self.settings
             given = self._given(provider, own)
             means = Means(
-                options={**options, **given},
+                options={**said, **options, **given},
                 given=frozenset(given),
                 keyed=own and (settings.api_key is not None or settings.api_keys is not None),
                 key_at_hand=environ(provider.key_env) is not None,
                 transport=settings.transport_settings(),
             )
-            # Once for all models there: they share a token.
+            # Once for all other models there: they share a token.
             self._chosen[where] = provider.choose_access(means)
         return self._chosen[where]
 

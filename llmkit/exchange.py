@@ -26,10 +26,10 @@ from llmkit.errors import ConfigurationError
 from llmkit.models.fault import Fault
 from llmkit.models.ledger import Attempt
 from llmkit.models.response import CompletionChunk, CompletionResponse
-from llmkit.resilience.classify import Rule, classify, rule_for
+from llmkit.resilience.classify import Rule, classify, is_expired, rule_for
 from llmkit.resilience.hints import retry_after
 from llmkit.resilience.learned import standings
-from llmkit.secrets import clean
+from llmkit.secrets import Headers, clean
 from llmkit.transport.base import AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Timeout, TransportError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Exchange(Generic[Answer]):
             raise
         if credential:
             if self._lease is None:
-                call.credentials |= {value.rpartition(" ")[2] for value in credential.values()}
+                call.credentials |= Headers(credential).credentials()
             headers = self.http.headers.copy()
             headers.update(credential)
             self.http = HttpRequest(method=self.http.method, url=self.http.url, headers=headers, body=self.http.body)
@@ -463,7 +463,7 @@ class Exchange(Generic[Answer]):
             hint=hint,
             begun=self.begun,
             concession=self.call.concession(fault) if not self.begun else None,
-            renewed=fault.status == 401 and not self.begun and self._renews(),
+            renewed=(fault.status == 401 or is_expired(fault)) and not self.begun and self._renews(),
             partial=self._partial(),
         )
 

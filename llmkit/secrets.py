@@ -22,7 +22,10 @@ TEXT_LIMIT = 4096  # characters of a foreign text that an error keeps
 # Names of headers whose values are shown by ``repr``; all others are taken for credentials. A list of what is harmless cannot miss
 # the header that a provider invents tomorrow.
 _HARMLESS = frozenset(
-    {"accept", "accept-encoding", "content-type", "content-length", "user-agent", "host", "anthropic-version", "anthropic-beta"}
+    {
+        *("accept", "accept-encoding", "content-type", "content-length", "user-agent", "host", "x-amz-date"),
+        *("anthropic-version", "anthropic-beta"),
+    }
 )
 
 # What a key must not hold, since it would break out of its header line or be quoted by the library that refuses it.
@@ -80,6 +83,10 @@ class Headers(dict[str, str]):
         return f"Headers({shown})"
 
     __str__ = __repr__
+
+    def credentials(self) -> frozenset[str]:
+        """Return what may be a credential in them: the last words of those that are not known to be harmless."""
+        return frozenset(value.rpartition(" ")[2] for name, value in self.items() if name.lower() not in _HARMLESS)
 
     def copy(self) -> Headers:
         return Headers(self)

@@ -28,7 +28,9 @@ from llmkit.transport.settings import TransportSettings
 
 __all__ = ["AuthArgument", "Settings"]
 
-SECRET_OPTIONS = frozenset({"token", "client_secret", "private_key", "passphrase"})  # of whatever provider
+SECRET_OPTIONS = frozenset(  # of whatever provider
+    {"token", "client_secret", "private_key", "passphrase", "access_key_id", "secret_access_key", "session_token", "credentials"}
+)
 
 
 def _seconds(instance: Any, attribute: Attribute[Any], value: Any) -> None:

@@ -19,7 +19,9 @@ def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own keys, proxies and models must not change what a test sees."""
     for name in list(os.environ):
         upper = name.upper()
-        if upper.endswith(("_API_KEY", "_TOKEN", "_BASE_URL", "_API_URL", "_PROXY")) or upper.startswith(("LLMKIT_", "OPENAI_", "OLLAMA_")):
+        if upper.endswith(("_API_KEY", "_TOKEN", "_BASE_URL", "_API_URL", "_PROXY")) or upper.startswith(
+            ("LLMKIT_", "OPENAI_", "OLLAMA_", "AWS_")
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")  # nor a file of theirs
 

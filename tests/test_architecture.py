@@ -21,6 +21,7 @@ HOMES = {
     "backoff": {"llmkit/resilience/backing.py"},
     "tomli": {"llmkit/config/files.py"},
     "yaml": {"llmkit/config/files.py"},
+    "botocore": {"llmkit/auth/aws.py"},
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
 }
 

@@ -58,6 +58,13 @@ FACTS: dict[str, tuple[dict[str, str], str, str | None, str | None, tuple[str, s
         "GOOGLE_API_KEY",
         ("x-goog-api-key", ""),
     ),
+    "sagemaker": (
+        {"region": "us-east-1"},
+        "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/m/invocations",
+        None,
+        None,
+        BEARER,
+    ),
     "vertex": (
         {},
         "https://aiplatform.googleapis.com/v1beta1/publishers/google/models/m:generateContent",
@@ -662,7 +669,19 @@ def test_local_servers_need_no_key() -> None:
     """Nor does a proxy or gateway that may hold the keys itself."""
     free = {row.name for row in ROWS if not row.key_required}
 
-    assert {"custom", "tgi", "ollama", "vllm", "lmstudio", "llamacpp", "textgen", "fastchat", "litellm", "cloudflare-gateway"} == free
+    assert {
+        "custom",
+        "tgi",
+        "ollama",
+        "vllm",
+        "lmstudio",
+        "llamacpp",
+        "textgen",
+        "fastchat",
+        "litellm",
+        "cloudflare-gateway",
+        "sagemaker",
+    } == free
 
 
 # -- registering

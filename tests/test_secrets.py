@@ -178,3 +178,10 @@ def test_a_text_is_cut_at_its_limit(text: str, limit: int) -> None:
 def test_a_key_across_the_limit_is_masked_first() -> None:
     """Half a key would be shown otherwise."""
     assert "canary" not in clean("x" * 10 + KEY, [KEY], limit=20)
+
+
+def test_what_may_be_a_credential_in_headers_is_told() -> None:
+    """Everything but what is known to be harmless: a date and a host are not to be masked in an error's text."""
+    headers = Headers({"Authorization": "Bearer sk-1", "X-Amz-Date": "20260115T120000Z", "host": "a.example", "X-New": "sk-2"})
+
+    assert {"sk-1", "sk-2"} == headers.credentials()

@@ -30,6 +30,7 @@ REQUEST_IDS = (
     "mistral-correlation-id",
     "x-generation-id",
     "inference-id",
+    "x-amzn-requestid",
     "x-debug-trace-id",
     "x-litellm-call-id",
     "cf-ray",

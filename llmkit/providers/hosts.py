@@ -16,6 +16,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.providers.costs import openrouter_cost
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
+from llmkit.providers.sagemaker import sagemaker
 
 __all__ = ["HOSTS"]
 
@@ -153,6 +154,7 @@ HOSTS: Mapping[str, Row] = {
         base_env=urls("VENICE"),
         dialect=OpenAIChat(owner=name),
     ),
+    "sagemaker": sagemaker,
     "heroku": lambda name: Provider(
         name=name,
         base_url="https://{region}.inference.heroku.com",

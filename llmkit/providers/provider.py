@@ -97,6 +97,7 @@ class Provider:
         model_prefixes: How its own models' names begin, in lower case, for a bare ``"gpt-4o"``.
         choose_dialect: Gives the wire that the options ask for, where there are several.
         choose_access: Gives the way to send the credential, where there are several.
+        options_of_model: Gives the options that a model's name says, such as a region, to ``choose_access``.
         guests: The rows of models of other makers that are served here too, on another wire, by how their names begin, in lower case.
         catalogue: Whose models and prices are its own, of the names under which the catalogue has data; the first that has a model
             counts. Its own name unless said.
@@ -123,6 +124,7 @@ class Provider:
     model_prefixes: tuple[str, ...] = ()
     choose_dialect: Callable[[Mapping[str, str]], Dialect] | None = None
     choose_access: Access | None = None
+    options_of_model: Callable[[str], Mapping[str, str]] | None = None
     guests: Mapping[str, Row] = field(factory=dict)
     catalogue: tuple[str, ...] = field()
     reported_cost: Callable[[Mapping[str, Any]], Decimal | None] | None = None

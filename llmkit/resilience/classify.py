@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from llmkit.models.fault import Fault
 
-__all__ = ["ROWS", "RULES", "Row", "Rule", "classify", "rule_for"]
+__all__ = ["ROWS", "RULES", "Row", "Rule", "classify", "is_expired", "rule_for"]
 
 TEXT_LIMIT = 8192  # characters of a message that are searched for markers
 
@@ -203,6 +203,7 @@ ROWS: tuple[Row, ...] = (
             "longer than the model's context length",
             "input tokens exceed the configured limit",
             "`inputs` tokens + `max_new_tokens` must be",  # TGI
+            "`inputs` must have less than",  # TGI
             "exceeds the available context size",  # llama.cpp
             "context size has been exceeded",  # llama.cpp, 500
             "exceeds the maximum number of tokens allowed",  # Google
@@ -302,6 +303,11 @@ ROWS: tuple[Row, ...] = (
 def classify(fault: Fault) -> str:
     """Return the kind of *fault*: a name of ``llmkit.errors.KINDS``, its dialect's own word for it where it has one."""
     return fault.kind or _row(fault).kind
+
+
+def is_expired(fault: Fault) -> bool:
+    """Whether *fault* says in so many words that the credential has had its time: AWS does with a 403."""
+    return "expiredtokenexception" in _words_of(fault)
 
 
 def rule_for(kind: str, fault: Fault | None = None, *, fatal: bool = False, local: bool = False) -> Rule:

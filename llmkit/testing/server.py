@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from llmkit.testing import wires
+from llmkit.testing.aws import access_key_of
 from llmkit.testing.replies import RecordedRequest, Reply, Script
 from llmkit.testing.wires.base import Rendered
 
@@ -369,6 +370,8 @@ def _key(headers: Mapping[str, str]) -> str | None:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip()
+    if scheme.startswith("AWS4-"):
+        return access_key_of(headers["authorization"])
     return next((headers[name] for name in _KEY_HEADERS if name in headers), None)
 
 

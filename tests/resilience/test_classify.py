@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmkit.errors import KINDS
 from llmkit.models.fault import Fault
-from llmkit.resilience.classify import ROWS, RULES, Row, Rule, classify, rule_for
+from llmkit.resilience.classify import ROWS, RULES, Row, Rule, classify, is_expired, rule_for
 
 
 def fault(status: int, body: dict[str, Any] | str, headers: dict[str, str] | None = None) -> Fault:
@@ -197,6 +197,7 @@ REPLIES: list[tuple[str, int, dict[str, Any] | str]] = [
     ("context_length", 400, OLD_VLLM_FULL),
     ("bad_request", 200, wrapped(400, "", type="BadRequestError")),
     ("bad_request", 422, {"error": "Input validation error: …", "error_type": "validation"}),
+    ("context_length", 422, {"error": "`inputs` must have less than 4095 tokens. Given: 5000", "error_type": "validation"}),
     ("context_length", 422, {"error": "`inputs` tokens + `max_new_tokens` must be <= 4096", "error_type": "validation"}),
     ("overloaded", 429, {"error": "Model is overloaded", "error_type": "overloaded"}),
     ("overloaded", 200, {"error": "Model is overloaded", "error_type": "overloaded"}),
@@ -532,3 +533,17 @@ def test_any_body_is_classed(status: int, error: dict[str, Any]) -> None:
 
     assert rule_for(classify(refusal), refusal) is not None
     assert classify(refusal) in KINDS
+
+
+@pytest.mark.parametrize(
+    ("headers", "error", "expired"),
+    [
+        ({"x-amzn-errortype": "ExpiredTokenException:http://internal.amazon.com/"}, {}, True),
+        ({}, {"__type": "com.amazon.coral.service#ExpiredTokenException"}, True),
+        ({"x-amzn-errortype": "UnrecognizedClientException"}, {"message": "ExpiredTokenException"}, False),
+        ({}, {}, False),
+    ],
+)
+def test_a_spent_credential_is_known_by_its_word(headers: dict[str, str], error: dict[str, str], expired: bool) -> None:
+    """Not by its status, which it shares with what no other credential would cure."""
+    assert expired is is_expired(Fault(status=403, headers=headers, error=error))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from attrs import frozen
 
 from llmkit.testing.replies import Failure, RecordedRequest, Reply
-from llmkit.testing.wires import anthropic, cohere, gemini, ollama, openai_chat, openai_responses, snowflake, vertex_claude
+from llmkit.testing.wires import anthropic, cohere, gemini, ollama, openai_chat, openai_responses, sagemaker, snowflake, vertex_claude
 from llmkit.testing.wires.base import Route, Wire
 
 __all__ = ["WIRES", "Found", "base_path", "find"]
@@ -23,6 +23,7 @@ WIRES: tuple[Wire, ...] = (
     gemini.WIRE,
     vertex_claude.WIRE,
     ollama.WIRE,
+    sagemaker.WIRE,
     snowflake.WIRE,
     openai_chat.WIRE,
     openai_responses.WIRE,

@@ -1,0 +1,114 @@
+"""
+Reading Text Generation Inference's streams: one event per token.
+
+Rule: a stream is complete when an event has the whole text; bytes ending is no proof.
+
+Source: huggingface/text-generation-inference at db931fcf, ``router/src/lib.rs`` and ``server.rs``, read 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+
+from llmkit.dialects.base import StreamDecoder, WireError
+from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
+from llmkit.dialects.tgi_answers import decode, finish_reason, made, read_usage, refuse_error
+from llmkit.dialects.whole import WholeAnswer
+from llmkit.dialects.wire_json import at, word
+from llmkit.models.request import CompletionRequest
+from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.transport.base import HttpResponse
+
+__all__ = ["TokenStream", "decoder"]
+
+
+def decoder(response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
+    if "json" in response.headers.get("content-type", ""):
+        return WholeAnswer(answer_to=response, asked=request.model, read=lambda whole: decode(whole, request))
+    return TokenStream(answer_to=response, asked=request.model)
+
+
+@define(kw_only=True)
+class TokenStream:
+    """The decoder of a stream."""
+
+    answer_to: HttpResponse
+    asked: str
+    ended: bool = False
+    _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
+    _texts: list[str] = field(factory=list, init=False)
+    _tokens: list[Any] = field(factory=list, init=False)
+    _details: dict[str, Any] = field(factory=dict, init=False)
+    _whole: str | None = field(default=None, init=False)
+
+    def feed(self, data: bytes) -> list[CompletionChunk]:
+        return [] if self.ended else self._read(self._sse.feed, data)
+
+    def finish(self) -> list[CompletionChunk]:
+        if self.ended:
+            return []
+        chunks = self._read(self._sse.finish)
+        self._check_end(chunks)
+        return chunks
+
+    def _check_end(self, chunks: list[CompletionChunk]) -> None:
+        if not self.ended:
+            error = WireError.truncated("The stream ended before the answer was complete: no event had the whole text.", self.answer_to)
+            error.chunks = chunks
+            raise error
+
+    def _read(self, events: Callable[..., list[SSEEvent]], *data: bytes) -> list[CompletionChunk]:
+        chunks: list[CompletionChunk] = []
+        try:
+            self._read_events(events(*data), chunks)
+        except FramingError as error:
+            fault = WireError.malformed(str(error), self.answer_to)
+            fault.chunks = chunks
+            raise fault from None
+        except WireError as error:
+            error.chunks = chunks
+            raise
+        return chunks
+
+    def _read_events(self, events: list[SSEEvent], chunks: list[CompletionChunk]) -> None:
+        for _, data in events:
+            if data.startswith("[DONE]"):
+                continue  # of a gateway's; the last event was the proof
+            event = loads(data)
+            if event.__class__ is not dict:
+                raise WireError.malformed("An event of the stream is no JSON object.", self.answer_to)
+            refuse_error(event, self.answer_to, data)
+            self._read_token(event, chunks)
+            whole = event.get("generated_text")
+            if isinstance(whole, str):
+                self._end(whole, event, chunks)
+                break
+
+    def _read_token(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        token = event.get("token")
+        if token.__class__ is not dict:
+            return
+        self._tokens.append(token)
+        text = word(token.get("text"))
+        if text and token.get("special") is not True:  # such as the mark of the end
+            self._texts.append(text)
+            chunks.append(CompletionChunk(text, "", None, None, None, event))
+
+    def _end(self, whole: str, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
+        self.ended = True
+        self._whole = whole
+        details = event.get("details")
+        self._details = details if isinstance(details, dict) else {}
+        rest = "" if self._texts else whole  # some servers send no tokens, only the end
+        self._texts += [rest] if rest else []
+        usage = read_usage(details)
+        reason = finish_reason(word(at(details, "finish_reason")))
+        chunks.append(CompletionChunk(rest, "", None, reason, usage if usage.reported else None, event))
+
+    def response(self) -> CompletionResponse:
+        details = {**self._details, "tokens": self._tokens}
+        raw = {"generated_text": "".join(self._texts) if self._whole is None else self._whole, "details": details}
+        return made("".join(self._texts), self._details, self.answer_to, self.asked, raw)
