@@ -18,11 +18,12 @@ from attrs import field, frozen
 from llmkit.dialects import anthropic_answers
 from llmkit.dialects.anthropic_turns import write_turns
 from llmkit.dialects.base import Place, StreamDecoder, merged
+from llmkit.dialects.claude_thinking import thinking_fields
 from llmkit.dialects.wire_json import body_of, written
 from llmkit.errors import ConfigurationError
 from llmkit.models.facts import ModelFacts
 from llmkit.models.fault import Fault
-from llmkit.models.request import PARAMETERS, CompletionRequest, Reasoning
+from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
@@ -36,11 +37,6 @@ __all__ = ["AnthropicMessages"]
 
 # What the wire has no word for. ``metadata`` is there, but holds nothing except the user's id.
 UNKNOWN = frozenset({"seed", "frequency_penalty", "presence_penalty", "metadata"})
-
-# Tokens to think within, where a model knows no efforts: the figures of pydantic-ai (August 2026), since the provider has none.
-BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 2048, "medium": 10_000, "high": 16_384}
-LEAST_BUDGET = 1024  # tokens, less is refused
-EFFORTS: Mapping[str, str] = {"minimal": "low"}  # the wire has nothing lower
 
 
 def _names(values: Iterable[str]) -> frozenset[str]:
@@ -123,7 +119,7 @@ class AnthropicMessages:
         body["messages"] = turns
         self._add_sampling(body, request)
         if request.reasoning is not None:
-            self._add_reasoning(body, request.reasoning, request)
+            body = merged(body, thinking_fields(request, owner=self.owner, max_tokens=body["max_tokens"]))
         if request.tools:
             self._add_tools(body, request)
         if request.stream and self.stream_in_body:
@@ -188,39 +184,6 @@ class AnthropicMessages:
             body["stop_sequences"] = list(request.stop)
         if request.user is not None:
             body["metadata"] = {"user_id": request.user}
-
-    def _add_reasoning(self, body: dict[str, Any], reasoning: Reasoning, request: CompletionRequest) -> None:
-        facts = request.facts
-        if reasoning in ("none", 0):
-            self._stop_thinking(body, request)
-        elif facts.thinking == "none":
-            self._refuse(f"has no reasoning for {request.model}, which does not think")
-        elif isinstance(reasoning, int):
-            if facts.thinking == "adaptive" and facts.budget is None:
-                self._refuse(f"takes reasoning for {request.model} as one of minimal, low, medium, high: it has no budget in tokens")
-            body["thinking"] = {"type": "enabled", "budget_tokens": self._budget(reasoning, body["max_tokens"])}
-        else:
-            effort = EFFORTS.get(reasoning, reasoning)
-            if facts.thinking == "budget":
-                # What is left must do for the answer.
-                budget = min(BUDGETS[reasoning], max(LEAST_BUDGET, body["max_tokens"] * 3 // 4))
-                body["thinking"] = {"type": "enabled", "budget_tokens": self._budget(budget, body["max_tokens"])}
-            else:
-                body["thinking"] = {"type": "adaptive"}
-            if facts.thinking != "budget" or effort in facts.efforts:
-                body.setdefault("output_config", {})["effort"] = effort
-
-    def _stop_thinking(self, body: dict[str, Any], request: CompletionRequest) -> None:
-        facts = request.facts
-        if facts.can_stop_thinking is False:
-            self._refuse(f"has no reasoning={request.reasoning!r} for {request.model}, which always thinks: the least is 'minimal'")
-        if facts.thinks_by_default is not False:
-            body["thinking"] = {"type": "between_tools" if "between_tools" in facts.traits else "disabled"}
-
-    def _budget(self, budget: int, max_tokens: int) -> int:
-        if not LEAST_BUDGET <= budget < max_tokens:
-            self._refuse(f"thinks within {LEAST_BUDGET} tokens or more, and fewer than max_tokens ({max_tokens}); {budget} does not fit")
-        return budget
 
     def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, facts: ModelFacts) -> str | None:
         """Add the shape *wanted* to *body*, or return the words that ask for it where the model cannot be held to it."""
