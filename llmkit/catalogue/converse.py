@@ -24,6 +24,7 @@ ALL_CHOICES = frozenset({"auto", "any", "tool"})
 
 _CLAUDE = ConverseRules(
     top_k=("top_k",),
+    betas="anthropic_beta",
     reasoning="claude",
     choices=ALL_CHOICES,
     beside_results={"text", "image"},

@@ -11,7 +11,7 @@ Source: Anthropic API reference, "Create a Message" and "Versioning", with its g
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from attrs import field, frozen
 
@@ -62,6 +62,7 @@ class AnthropicMessages:
         default_max_tokens: What ``max_tokens`` is, which the wire demands, where neither caller nor facts know: the least that any
             Claude can write, so that none refuses it.
         withholds: Request parameters that this host refuses or ignores.
+        envelope: Whose envelope answers and errors come in, where they do: ``"aws"`` for frames and errors of AWS.
     """
 
     name: str = "anthropic"
@@ -77,6 +78,7 @@ class AnthropicMessages:
     takes_schemas: bool = True
     default_max_tokens: int = 4096
     withholds: frozenset[str] = field(default=frozenset(), converter=_names)
+    envelope: Literal["", "aws"] = ""
     parameters: frozenset[str] = field(init=False, repr=False)
 
     @parameters.default
@@ -95,7 +97,8 @@ class AnthropicMessages:
             headers=Headers(
                 {
                     "Content-Type": "application/json",
-                    "Accept": _ACCEPT[request.stream],
+                    # In frames a stream has a type of its own, whatever is accepted.
+                    "Accept": _ACCEPT[request.stream and not self.envelope],
                     **(self._beta_header(betas) if betas and not self.betas_in_body else {}),
                     **(request.extra_headers or {}),
                 }
@@ -135,11 +138,19 @@ class AnthropicMessages:
         return anthropic_answers.decode(self.owner, response, request.model)
 
     def decoder(self, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
+        if self.envelope:
+            from llmkit.dialects import anthropic_frames
+
+            return anthropic_frames.decoder(self.owner, response, request.model)
         from llmkit.dialects.anthropic_stream import decoder  # not needed by those who only want whole answers
 
         return decoder(self.owner, response, request.model)
 
     def fault(self, response: HttpResponse) -> Fault:
+        if self.envelope:
+            from llmkit.dialects.aws_faults import read_fault
+
+            return read_fault(response)
         return anthropic_answers.read_fault(response)
 
     def concession(self, fault: Fault, request: CompletionRequest) -> str | None:

@@ -16,7 +16,7 @@ from llmkit.dialects.anthropic_answers import decode, refuse_errors
 from llmkit.dialects.anthropic_stream import Assembly
 from llmkit.dialects.aws_stream import FramedEvents
 from llmkit.dialects.base import StreamDecoder, WireError
-from llmkit.dialects.framing import FramingError, loads
+from llmkit.dialects.framing import loads
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import word
 from llmkit.models.response import CompletionChunk, CompletionResponse

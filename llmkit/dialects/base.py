@@ -27,6 +27,7 @@ REQUEST_IDS = (
     "x-request-id",
     "request-id",
     "apim-request-id",
+    "x-amzn-requestid",
     "mistral-correlation-id",
     "x-generation-id",
     "inference-id",

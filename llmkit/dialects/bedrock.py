@@ -75,11 +75,11 @@ class BedrockConverse:
             url=f"{place.base_url}/model/{_quoted(request.model)}/{operation}",
             # A stream answers in a type of its own, whatever is accepted.
             headers=Headers({"Content-Type": "application/json", "Accept": "application/json", **(request.extra_headers or {})}),
-            body=body_of(merged(self.body(request), request.extra_body)),
+            body=body_of(merged(self.body(request, place.options.get("beta")), request.extra_body)),
         )
 
-    def body(self, request: CompletionRequest) -> dict[str, Any]:
-        """Return the body of *request*, without what the caller lays over it."""
+    def body(self, request: CompletionRequest, betas: str | None = None) -> dict[str, Any]:
+        """Return the body of *request*, without what the caller lays over it. *betas* are names joined by commas."""
         rules = self.rules(request.model)
         body: dict[str, Any] = {}
         wanted = request.response_format
@@ -97,6 +97,10 @@ class BedrockConverse:
         more = self._reasoning(request, rules)
         if request.top_k is not None:
             more = merged(more, self._top_k(request.top_k, request, rules))
+        if betas:
+            if not rules.betas:
+                self._refuse_more("the option 'beta'", request)
+            more[rules.betas] = betas.replace(" ", "").split(",")
         if more:
             body["additionalModelRequestFields"] = more
         self._check_forced(request, more)

@@ -114,12 +114,13 @@ def _source(part: Media, owner: str) -> dict[str, Any]:
         return {"bytes": part.base64()}
     if url.startswith("s3://"):
         return {"s3Location": {"uri": url}}
-    if url.startswith("data:"):
-        _, mark, data = url.partition(";base64,")
-        if not mark:
-            _refuse(owner, "takes data: URLs in base64 only")
-        return {"bytes": data}
-    _refuse(owner, "takes pictures, documents and sounds as data or from S3, not by URL: use from_path(), data= and media_type=, or s3://")
+    if not url.startswith("data:"):
+        what = "pictures, documents and sounds as data or from S3, not by URL: use from_path(), data= and media_type=, or s3://"
+        _refuse(owner, f"takes {what}")
+    _, mark, data = url.partition(";base64,")
+    if not mark:
+        _refuse(owner, "takes data: URLs in base64 only")
+    return {"bytes": data}
 
 
 def _file_name(url: str | None) -> str | None:

@@ -106,9 +106,10 @@ class ConverseEvents:
         self._frames = FramedEvents(self.answer_to)
 
     def feed(self, data: bytes) -> list[CompletionChunk]:
+        return [] if self.ended else self._read(data)
+
+    def _read(self, data: bytes) -> list[CompletionChunk]:
         chunks: list[CompletionChunk] = []
-        if self.ended:
-            return chunks
         try:
             for kind, event in self._frames.read(data):
                 self._take(kind, event, chunks)

@@ -371,5 +371,3 @@ def _fit_id(call_id: str) -> str:
 def _article(part: Part) -> str:
     word = type(part).__name__
     return f"{'an' if word[0] in 'AEIOU' else 'a'} {word}"
-
-

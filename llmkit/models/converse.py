@@ -27,6 +27,7 @@ class ConverseRules:
 
     Args:
         top_k: The keys under which the family takes ``top_k``, from the outermost in.
+        betas: The key under which it takes the names of features in beta.
         reasoning: How an effort or budget is said: as Claude's ``thinking``, Nova's ``reasoningConfig``, ``reasoning_effort``,
             ``reasoning_config``; ``"none"`` where the family has no word for it.
         choices: The choices of tools that it takes, of ``auto``, ``any`` and ``tool``.
@@ -40,6 +41,7 @@ class ConverseRules:
     """
 
     top_k: tuple[str, ...] = ()
+    betas: str = ""
     reasoning: Literal["claude", "nova", "effort", "config", "none"] | None = None
     choices: frozenset[str] | None = field(default=None, converter=_names_or_none)
     beside_results: frozenset[str] | None = field(default=None, converter=_names_or_none)
