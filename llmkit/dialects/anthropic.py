@@ -130,6 +130,10 @@ class AnthropicMessages:
         return body
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
+        if self.envelope and "amazon.eventstream" in response.headers.get("content-type", ""):
+            from llmkit.dialects import anthropic_frames
+
+            return anthropic_frames.decode_as_whole(self.owner, response, request.model)
         if anthropic_answers.is_stream(response):
             # Gateways before this wire may stream whether they are asked to or not.
             from llmkit.dialects.anthropic_stream import decode_as_whole

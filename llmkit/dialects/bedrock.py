@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import field, frozen
@@ -270,6 +271,7 @@ class BedrockConverse:
         return {"toolSpec": {**spec, "inputSchema": {"json": held_schema(tool.parameters)}, "strict": True}}
 
 
+@lru_cache(maxsize=512)
 def _quoted(model: str) -> str:
     from urllib.parse import quote
 

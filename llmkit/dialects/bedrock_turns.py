@@ -235,7 +235,7 @@ class Writer:
         elif isinstance(part, Thinking):
             return
         elif isinstance(part, (ToolCall, ToolResult)):
-            msg = f"{_article(part)} cannot stand in this message: calls belong to the assistant, results to a tool."
+            msg = f"There is no place for {_article(part)} in this message: calls belong to the assistant, results to a tool."
             raise ConfigurationError(msg)
         else:
             blocks.append(write_media(part, self._names, owner=self._owner))
