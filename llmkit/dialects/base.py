@@ -27,7 +27,6 @@ REQUEST_IDS = (
     "x-request-id",
     "request-id",
     "apim-request-id",
-    "x-amzn-requestid",
     "mistral-correlation-id",
     "x-generation-id",
     "inference-id",

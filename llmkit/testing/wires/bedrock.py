@@ -20,13 +20,14 @@ from llmkit.testing.wires import anthropic
 from llmkit.testing.wires.anthropic_checks import check_messages
 from llmkit.testing.wires.base import Rendered, Route, Wire, json_bytes
 from llmkit.testing.wires.bedrock_checks import check_access, check_converse, check_model, model_in, refuse
-from llmkit.testing.wires.bedrock_frames import STREAM_TYPE, event_frame
 from llmkit.testing.wires.bedrock_history import seals_thoughts, thought_seal
+from llmkit.testing.wires.frames import event_frame, frame, scripted_frame
 from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_checks import mapping, rows, text_of
 
 __all__ = ["WIRE"]
 
+STREAM_TYPE = "application/vnd.amazon.eventstream"
 _INPUT_PIECE = 12  # characters of a tool call's input per stream event
 _PADDING = "abcdefghijklmnopqrstuvwxyz"
 _numbers = itertools.count(1)
@@ -71,10 +72,28 @@ def _streamed(reply: Reply, frames: Iterator[bytes], headers: Mapping[str, str] 
     )
 
 
+def _frame(event: Event) -> bytes:
+    """
+    Return the frame of *event*: a mapping from its name, or that of an exception, to its payload; or one that writes out its headers.
+
+    Bytes are sent as they are.
+    """
+    if not isinstance(event, Mapping):
+        return event if isinstance(event, bytes) else event.encode()
+    scripted = scripted_frame(event)
+    if scripted is not None:
+        return scripted
+    ((name, payload),) = event.items()
+    if not name.endswith("Exception"):
+        return event_frame(name, json_bytes(payload))
+    headers = {":exception-type": name, ":content-type": "application/json", ":message-type": "exception"}
+    return frame(headers, json_bytes(payload))
+
+
 def _written_out(reply: Reply) -> Rendered | None:
     """Return what the script wants sent as it is, if anything."""
     if reply.events is not None:
-        return _streamed(reply, map(event_frame, reply.events))
+        return _streamed(reply, map(_frame, reply.events))
     if reply.raw is not None:
         return _whole(reply, reply.raw)
     if reply.status < 200 or reply.status == 204 or 300 <= reply.status < 400:
@@ -126,7 +145,7 @@ def render_converse(request: RecordedRequest, reply: Reply) -> Rendered:
         tail={"usage": _usage(said, reply), "metrics": {"latencyMs": 42}},
     )
     if request.endpoint.endswith("-stream"):
-        return _streamed(reply, map(event_frame, conversation.events()))
+        return _streamed(reply, map(_frame, conversation.events()))
     return _whole(reply, conversation.whole())
 
 
@@ -306,11 +325,11 @@ def render_invoke(request: RecordedRequest, reply: Reply) -> Rendered:
 
 def _chunk_or_frame(event: Event) -> bytes:
     """Return *event* in a chunk if it is Anthropic's, and else as a frame of its own, such as that of an exception."""
-    return _chunk(json_bytes(event)) if isinstance(event, Mapping) and "type" in event else event_frame(event)
+    return _chunk(json_bytes(event)) if isinstance(event, Mapping) and "type" in event else _frame(event)
 
 
 def _chunk(event: bytes) -> bytes:
-    return event_frame({"chunk": {"bytes": base64.b64encode(event).decode(), "p": _PADDING[:4]}})
+    return _frame({"chunk": {"bytes": base64.b64encode(event).decode(), "p": _PADDING[:4]}})
 
 
 # Tokens, and the control plane.
