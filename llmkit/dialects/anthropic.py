@@ -10,7 +10,7 @@ Source: Anthropic API reference, "Create a Message" and "Versioning", with its g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from attrs import field, frozen
@@ -21,7 +21,6 @@ from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.dialects.claude_thinking import thinking_fields
 from llmkit.dialects.wire_json import body_of, written
 from llmkit.errors import ConfigurationError
-from llmkit.models.facts import ModelFacts
 from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
@@ -59,6 +58,7 @@ class AnthropicMessages:
         betas_in_body: Whether the option ``beta`` (names, joined by commas) goes into the body, in place of a header.
         inline_media: Whether pictures and documents must come as data, never as a link.
         takes_schemas: Whether the host holds a model to a schema.
+        schemas_for: Tells of which models it does, by their names, where it is not all of them.
         default_max_tokens: What ``max_tokens`` is, which the wire demands, where neither caller nor facts know: the least that any
             Claude can write, so that none refuses it.
         withholds: Request parameters that this host refuses or ignores.
@@ -76,6 +76,7 @@ class AnthropicMessages:
     betas_in_body: bool = False
     inline_media: bool = False
     takes_schemas: bool = True
+    schemas_for: Callable[[str], bool] | None = None
     default_max_tokens: int = 4096
     withholds: frozenset[str] = field(default=frozenset(), converter=_names)
     envelope: Literal["", "aws"] = ""
@@ -115,7 +116,7 @@ class AnthropicMessages:
         wanted = request.response_format
         instruction = None
         if wanted is not None:
-            instruction = self._add_format(body, wanted, request.facts)
+            instruction = self._add_format(body, wanted, request)
         system, turns = write_turns(request, owner=self.owner, inline_media=self.inline_media, instruction=instruction)
         if system is not None:
             body["system"] = system
@@ -200,14 +201,19 @@ class AnthropicMessages:
         if request.user is not None:
             body["metadata"] = {"user_id": request.user}
 
-    def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, facts: ModelFacts) -> str | None:
+    def _holds(self, request: CompletionRequest) -> bool:
+        """Return whether the model can be held to a schema here."""
+        if not self.takes_schemas or "no_schemas" in request.facts.traits:
+            return False
+        return self.schemas_for is None or self.schemas_for(request.model)
+
+    def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, request: CompletionRequest) -> str | None:
         """Add the shape *wanted* to *body*, or return the words that ask for it where the model cannot be held to it."""
         if wanted.schema is None:
             return "Answer with one JSON object and nothing else."
         from llmkit.dialects.anthropic_schema import held_schema, is_holdable
 
-        holds = self.takes_schemas and "no_schemas" not in facts.traits
-        if holds and wanted.strict is not False and is_holdable(wanted.schema):
+        if self._holds(request) and wanted.strict is not False and is_holdable(wanted.schema):
             schema = held_schema(wanted.schema)
             if wanted.description and "description" not in schema:
                 schema["description"] = wanted.description
@@ -220,8 +226,7 @@ class AnthropicMessages:
     # -- tools
 
     def _add_tools(self, body: dict[str, Any], request: CompletionRequest) -> None:
-        facts = request.facts
-        strict = self.takes_schemas and "no_schemas" not in facts.traits
+        strict = self._holds(request)
         body["tools"] = [self._tool(tool, strict=strict) for tool in request.tools]
         choice = self._choice(body, request)
         if request.parallel_tool_calls is False and request.tool_choice != "none":

@@ -63,7 +63,8 @@ def bedrock_dialect(options: Mapping[str, str]) -> Dialect:
         # Thoughts and blocks of its other wires are none of this one.
         return OpenAIChat(owner=f"{owner}-chat", path="/v1/chat/completions", models_path=None)
     if api == "invoke":
-        from llmkit.dialects.anthropic import AnthropicMessages  # only for those who use it: most programs speak to one provider
+        from llmkit.catalogue.converse import converse_rules  # only for those who use it: most programs speak to one provider
+        from llmkit.dialects.anthropic import AnthropicMessages
 
         return AnthropicMessages(
             owner=f"{owner}-invoke",
@@ -75,6 +76,7 @@ def bedrock_dialect(options: Mapping[str, str]) -> Dialect:
             version_in_body="bedrock-2023-05-31",
             betas_in_body=True,
             inline_media=True,
+            schemas_for=lambda model: bool(converse_rules(model).schemas),
             envelope="aws",
         )
     if api != "converse":

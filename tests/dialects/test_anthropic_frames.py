@@ -85,6 +85,16 @@ def test_a_request_names_its_version_and_no_model() -> None:
         DIALECT.encode(make_request(user(Image(url="https://x.example/a.png")), model="m"), Place(base_url="https://h"))
 
 
+@pytest.mark.parametrize(("model", "holds"), [("anthropic.claude-sonnet-4-5-20250929-v1:0", True), ("anthropic.claude-opus-4-7-v1", False)])
+def test_who_is_not_held_to_a_schema_there_is_told_it(model: str, holds: bool) -> None:
+    """In words, though the model could be elsewhere."""
+    shape = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+
+    body = json.loads(DIALECT.encode(make_request("Hi", model=model, response_format=shape), Place(base_url="https://h")).body)
+
+    assert (holds, not holds) == ("output_config" in body, "JSON Schema" in body.get("system", ""))
+
+
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_framed_stream_reads_like_the_unframed_one(name: str) -> None:
     """Whole and byte by byte: the same chunks, the same answer."""
