@@ -11,14 +11,13 @@ Source: AWS, "Amazon Bedrock API reference" and "Amazon Bedrock user guide" (API
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from llmkit.auth.base import Auth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
 from llmkit.providers.aws import aws_access, aws_host, aws_options
-from llmkit.providers.provider import Option
+from llmkit.providers.provider import Means, Option
 from llmkit.providers.responses import responses
 
 __all__ = ["bedrock_access", "bedrock_dialect", "bedrock_options"]
@@ -39,11 +38,11 @@ def bedrock_options() -> dict[str, Option]:
     }
 
 
-def bedrock_access(options: Mapping[str, Any], *, keyed: bool, key_at_hand: bool) -> tuple[dict[str, str], Auth | None]:
+def bedrock_access(means: Means) -> tuple[dict[str, str], Auth | None]:
     """Return the options in force, with the host, and the way to show who one is: see ``aws_access``."""
-    on_mantle = options.get("api") in MANTLE
+    on_mantle = means.options.get("api") in MANTLE
     service = "bedrock-mantle" if on_mantle else "bedrock"
-    said, auth = aws_access(service, takes_key=True)(options, keyed=keyed, key_at_hand=key_at_hand)
+    said, auth = aws_access(service, takes_key=True)(means)
     region = said["region"]
     own = f"bedrock-mantle.{region}.api.aws" if on_mantle else aws_host("bedrock-runtime")(region)
     return {**said, "host": said.get("host") or own}, auth

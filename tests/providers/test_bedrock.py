@@ -15,8 +15,14 @@ from llmkit.errors import ConfigurationError
 from llmkit.models.request import make_request
 from llmkit.providers import find_provider
 from llmkit.providers.bedrock import bedrock_access, bedrock_dialect
+from llmkit.providers.provider import Means
 
 ROW = find_provider("bedrock")
+
+
+def access(options: dict[str, Any], *, keyed: bool = False, key_at_hand: bool = False) -> Any:
+    """Return what is in force where *options* were given."""
+    return bedrock_access(Means(options=options, given=frozenset(options), keyed=keyed, key_at_hand=key_at_hand))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +38,7 @@ ROW = find_provider("bedrock")
 )
 def test_each_wire_has_its_host(options: dict[str, str], host: str) -> None:
     """In the region, unless another is said."""
-    said, auth = bedrock_access(options, keyed=True, key_at_hand=False)
+    said, auth = access(options, keyed=True)
 
     assert auth is None
     assert f"https://{host}" == ROW.base(None, said)
@@ -85,7 +91,7 @@ KEYS = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "s"}
 )
 def test_a_key_wins_over_a_signature(options: dict[str, Any], keyed: bool, key_at_hand: bool, signs: bool) -> None:
     """Unless credentials were said; no key is signed with."""
-    said, auth = bedrock_access({"region": "us-east-1", **options}, keyed=keyed, key_at_hand=key_at_hand)
+    said, auth = access({"region": "us-east-1", **options}, keyed=keyed, key_at_hand=key_at_hand)
 
     assert signs == isinstance(auth, AwsAuth)
     assert not set(KEYS) & set(said)
@@ -94,7 +100,7 @@ def test_a_key_wins_over_a_signature(options: dict[str, Any], keyed: bool, key_a
 @pytest.mark.parametrize(("api", "service"), [("converse", "bedrock"), ("invoke", "bedrock"), ("chat", "bedrock-mantle")])
 def test_each_host_has_its_name_for_signing(api: str, service: str) -> None:
     """It is not always the host's."""
-    _, auth = bedrock_access({"region": "us-east-1", "api": api, **KEYS}, keyed=False, key_at_hand=False)
+    _, auth = access({"region": "us-east-1", "api": api, **KEYS})
 
     assert f"AwsAuth('{service}', 'us-east-1')" == repr(auth)
 

@@ -12,7 +12,18 @@ from functools import lru_cache
 from attrs import frozen
 
 from llmkit.testing.replies import Failure, RecordedRequest, Reply
-from llmkit.testing.wires import anthropic, bedrock, cohere, gemini, ollama, openai_chat, openai_responses, sagemaker, snowflake, vertex_claude
+from llmkit.testing.wires import (
+    anthropic,
+    bedrock,
+    cohere,
+    gemini,
+    ollama,
+    openai_chat,
+    openai_responses,
+    sagemaker,
+    snowflake,
+    vertex_claude,
+)
 from llmkit.testing.wires.base import Route, Wire
 
 __all__ = ["WIRES", "Found", "base_path", "find"]
