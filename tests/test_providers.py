@@ -44,6 +44,13 @@ FACTS: dict[str, tuple[dict[str, str], str, str | None, str | None, tuple[str, s
         "ANTHROPIC_API_KEY",
         ("x-api-key", ""),
     ),
+    "bedrock": (
+        {"host": "bedrock-runtime.us-east-1.amazonaws.com"},
+        "https://bedrock-runtime.us-east-1.amazonaws.com/model/m/converse",
+        "https://bedrock.us-east-1.amazonaws.com/foundation-models",
+        "AWS_BEARER_TOKEN_BEDROCK",
+        BEARER,
+    ),
     "azure": (
         {"endpoint": "https://res.openai.azure.com/"},
         "https://res.openai.azure.com/openai/v1/chat/completions",

@@ -10,19 +10,19 @@ Source: Anthropic API reference, "Create a Message" and "Versioning", with its g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from attrs import field, frozen
 
 from llmkit.dialects import anthropic_answers
 from llmkit.dialects.anthropic_turns import write_turns
 from llmkit.dialects.base import Place, StreamDecoder, merged
+from llmkit.dialects.claude_thinking import thinking_fields
 from llmkit.dialects.wire_json import body_of, written
 from llmkit.errors import ConfigurationError, UnsupportedParameterError
-from llmkit.models.facts import ModelFacts
 from llmkit.models.fault import Fault
-from llmkit.models.request import PARAMETERS, CompletionRequest, Reasoning
+from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
@@ -36,11 +36,6 @@ __all__ = ["AnthropicMessages"]
 
 # What the wire has no word for. ``metadata`` is there, but holds nothing except the user's id.
 UNKNOWN = frozenset({"seed", "frequency_penalty", "presence_penalty", "metadata"})
-
-# Tokens to think within, where a model knows no efforts: the figures of pydantic-ai (August 2026), since the provider has none.
-BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 2048, "medium": 10_000, "high": 16_384}
-LEAST_BUDGET = 1024  # tokens, less is refused
-EFFORTS: Mapping[str, str] = {"minimal": "low"}  # the wire has nothing lower
 
 
 def _names(values: Iterable[str]) -> frozenset[str]:
@@ -63,9 +58,11 @@ class AnthropicMessages:
         betas_in_body: Whether the option ``beta`` (names, joined by commas) goes into the body, in place of a header.
         inline_media: Whether pictures and documents must come as data, never as a link.
         takes_schemas: Whether the host holds a model to a schema.
+        schemas_for: Tells of which models it does, by their names, where it is not all of them.
         default_max_tokens: What ``max_tokens`` is, which the wire demands, where neither caller nor facts know: the least that any
             Claude can write, so that none refuses it.
         withholds: Request parameters that this host refuses or ignores.
+        envelope: Whose envelope answers and errors come in, where they do: ``"aws"`` for frames and errors of AWS.
     """
 
     name: str = "anthropic"
@@ -79,8 +76,10 @@ class AnthropicMessages:
     betas_in_body: bool = False
     inline_media: bool = False
     takes_schemas: bool = True
+    schemas_for: Callable[[str], bool] | None = None
     default_max_tokens: int = 4096
     withholds: frozenset[str] = field(default=frozenset(), converter=_names)
+    envelope: Literal["", "aws"] = ""
     parameters: frozenset[str] = field(init=False, repr=False)
 
     @parameters.default
@@ -99,7 +98,8 @@ class AnthropicMessages:
             headers=Headers(
                 {
                     "Content-Type": "application/json",
-                    "Accept": _ACCEPT[request.stream],
+                    # In frames a stream has a type of its own, whatever is accepted.
+                    "Accept": _ACCEPT[request.stream and not self.envelope],
                     **(self._beta_header(betas) if betas and not self.betas_in_body else {}),
                     **(request.extra_headers or {}),
                 }
@@ -116,14 +116,14 @@ class AnthropicMessages:
         wanted = request.response_format
         instruction = None
         if wanted is not None:
-            instruction = self._add_format(body, wanted, request.facts)
+            instruction = self._add_format(body, wanted, request)
         system, turns = write_turns(request, owner=self.owner, inline_media=self.inline_media, instruction=instruction)
         if system is not None:
             body["system"] = system
         body["messages"] = turns
         self._add_sampling(body, request)
         if request.reasoning is not None:
-            self._add_reasoning(body, request.reasoning, request)
+            body = merged(body, thinking_fields(request, owner=self.owner, max_tokens=body["max_tokens"]))
         if request.tools:
             self._add_tools(body, request)
         if request.stream and self.stream_in_body:
@@ -131,6 +131,10 @@ class AnthropicMessages:
         return body
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
+        if self.envelope and "amazon.eventstream" in response.headers.get("content-type", ""):
+            from llmkit.dialects import anthropic_frames
+
+            return anthropic_frames.decode_as_whole(self.owner, response, request.model)
         if anthropic_answers.is_stream(response):
             # Gateways before this wire may stream whether they are asked to or not.
             from llmkit.dialects.anthropic_stream import decode_as_whole
@@ -139,11 +143,19 @@ class AnthropicMessages:
         return anthropic_answers.decode(self.owner, response, request.model)
 
     def decoder(self, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
+        if self.envelope:
+            from llmkit.dialects import anthropic_frames
+
+            return anthropic_frames.decoder(self.owner, response, request.model)
         from llmkit.dialects.anthropic_stream import decoder  # not needed by those who only want whole answers
 
         return decoder(self.owner, response, request.model)
 
     def fault(self, response: HttpResponse) -> Fault:
+        if self.envelope:
+            from llmkit.dialects.aws_faults import read_fault
+
+            return read_fault(response)
         return anthropic_answers.read_fault(response)
 
     def concession(self, fault: Fault, request: CompletionRequest) -> str | None:
@@ -189,53 +201,19 @@ class AnthropicMessages:
         if request.user is not None:
             body["metadata"] = {"user_id": request.user}
 
-    def _add_reasoning(self, body: dict[str, Any], reasoning: Reasoning, request: CompletionRequest) -> None:
-        facts = request.facts
-        if reasoning in ("none", 0):
-            self._stop_thinking(body, request)
-        elif facts.thinking == "none":
-            self._refuse(f"has no reasoning for {request.model}, which does not think", "reasoning")
-        elif isinstance(reasoning, int):
-            if facts.thinking == "adaptive" and facts.budget is None:
-                self._refuse(
-                    f"takes reasoning for {request.model} as minimal, low, medium or high: it has no budget in tokens", "reasoning"
-                )
-            body["thinking"] = {"type": "enabled", "budget_tokens": self._budget(reasoning, body["max_tokens"])}
-        else:
-            effort = EFFORTS.get(reasoning, reasoning)
-            if facts.thinking == "budget":
-                # What is left must do for the answer.
-                budget = min(BUDGETS[reasoning], max(LEAST_BUDGET, body["max_tokens"] * 3 // 4))
-                body["thinking"] = {"type": "enabled", "budget_tokens": self._budget(budget, body["max_tokens"])}
-            else:
-                body["thinking"] = {"type": "adaptive"}
-            if facts.thinking != "budget" or effort in facts.efforts:
-                body.setdefault("output_config", {})["effort"] = effort
+    def _holds(self, request: CompletionRequest) -> bool:
+        """Return whether the model can be held to a schema here."""
+        if not self.takes_schemas or "no_schemas" in request.facts.traits:
+            return False
+        return self.schemas_for is None or self.schemas_for(request.model)
 
-    def _stop_thinking(self, body: dict[str, Any], request: CompletionRequest) -> None:
-        facts = request.facts
-        if facts.can_stop_thinking is False:
-            self._refuse(
-                f"has no reasoning={request.reasoning!r} for {request.model}, which always thinks: the least is 'minimal'", "reasoning"
-            )
-        if facts.thinks_by_default is not False:
-            body["thinking"] = {"type": "between_tools" if "between_tools" in facts.traits else "disabled"}
-
-    def _budget(self, budget: int, max_tokens: int) -> int:
-        if not LEAST_BUDGET <= budget < max_tokens:
-            self._refuse(
-                f"thinks within {LEAST_BUDGET} tokens or more, and fewer than max_tokens ({max_tokens}); {budget} does not fit", "reasoning"
-            )
-        return budget
-
-    def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, facts: ModelFacts) -> str | None:
+    def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, request: CompletionRequest) -> str | None:
         """Add the shape *wanted* to *body*, or return the words that ask for it where the model cannot be held to it."""
         if wanted.schema is None:
             return "Answer with one JSON object and nothing else."
         from llmkit.dialects.anthropic_schema import held_schema, is_holdable
 
-        holds = self.takes_schemas and "no_schemas" not in facts.traits
-        if holds and wanted.strict is not False and is_holdable(wanted.schema):
+        if self._holds(request) and wanted.strict is not False and is_holdable(wanted.schema):
             schema = held_schema(wanted.schema)
             if wanted.description and "description" not in schema:
                 schema["description"] = wanted.description
@@ -248,8 +226,7 @@ class AnthropicMessages:
     # -- tools
 
     def _add_tools(self, body: dict[str, Any], request: CompletionRequest) -> None:
-        facts = request.facts
-        strict = self.takes_schemas and "no_schemas" not in facts.traits
+        strict = self._holds(request)
         body["tools"] = [self._tool(tool, strict=strict) for tool in request.tools]
         choice = self._choice(body, request)
         if request.parallel_tool_calls is False and request.tool_choice != "none":

@@ -13,6 +13,8 @@ from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
+from llmkit.providers.aws import region_of_arn
+from llmkit.providers.bedrock import bedrock_access, bedrock_dialect, bedrock_options
 from llmkit.providers.costs import openrouter_cost
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
@@ -146,6 +148,19 @@ HOSTS: Mapping[str, Row] = {
         base_env=urls("SILICONFLOW"),
         options={"region": Option(default="intl", meaning="whose platform the key is of", choices={"intl": "com", "cn": "cn"})},
         dialect=OpenAIChat(owner=name, reasoning="enable_thinking", schema="json_object", takes_top_k=True),
+    ),
+    "bedrock": lambda name: Provider(
+        name=name,
+        base_url="https://{host}",
+        own_path="/model/.*|(?:/openai)?/v1",
+        key_env=("AWS_BEARER_TOKEN_BEDROCK",),
+        base_env=("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL", *urls("BEDROCK")),
+        options=bedrock_options(),
+        default_model="global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        dialect=bedrock_dialect({}),
+        choose_dialect=bedrock_dialect,
+        choose_access=bedrock_access,
+        options_of_model=region_of_arn,
     ),
     "venice": lambda name: Provider(
         name=name,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.dialects.anthropic_schema import held_schema, input_schema, is_holdable
-from llmkit.testing.wires.anthropic_checks import _faults
+from llmkit.testing.wires.anthropic_checks import schema_faults
 from llmkit.testing.wires.samples import sample
 
 STRING = {"type": "string"}
@@ -156,5 +156,5 @@ def test_the_api_takes_whatever_is_held(node: dict[str, Any]) -> None:
 
     held = held_schema(schema)
 
-    assert [] == list(_faults(held))
+    assert [] == list(schema_faults(held))
     jsonschema.validate(sample(held), held)

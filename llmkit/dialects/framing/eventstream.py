@@ -15,6 +15,7 @@ limits are those of botocore 1.44.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -45,10 +46,11 @@ class Frame(NamedTuple):
     """
     One message.
 
-    A timestamp among the headers is an int of milliseconds since 1970, a UUID its 16 bytes.
+    A timestamp among the headers is an int of milliseconds since 1970, a UUID its 16 bytes. Frames may share their headers: these are
+    to be read only.
     """
 
-    headers: dict[str, HeaderValue]
+    headers: Mapping[str, HeaderValue]
     payload: bytes
 
 
@@ -60,7 +62,7 @@ class EventStreamDecoder:
         max_frame: The size in bytes above which a frame is refused, as soon as its prelude says so.
     """
 
-    __slots__ = ("_buffer", "_fault", "_max_frame", "_position", "_total")
+    __slots__ = ("_buffer", "_fault", "_headers", "_max_frame", "_position", "_raw_headers", "_total")
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
         self._max_frame = max_frame
@@ -68,6 +70,8 @@ class EventStreamDecoder:
         self._position = 0
         self._total = 0  # of the frame that has begun; 0 before its prelude is there
         self._fault: FramingError | None = None
+        self._raw_headers = b""
+        self._headers: dict[str, HeaderValue] = {}
 
     @property
     def leftover(self) -> bytes:
@@ -118,12 +122,24 @@ class EventStreamDecoder:
             self._total = read_prelude(bytes(buffer[: PRELUDE.size]), max_frame=self._max_frame)
         if len(buffer) < self._total:
             return None
-        frame = read_frame(bytes(buffer[: self._total]))
+        frame = self._read_frame(bytes(buffer[: self._total]))
         # A bytearray gives up its front without moving the rest: a chunk of many frames costs no more than they do.
         del buffer[: self._total]
         self._position += self._total
         self._total = 0
         return frame
+
+    def _read_frame(self, raw: bytes) -> Frame:
+        """Return the frame of which *raw* is every byte; its prelude has been checked."""
+        body = raw[: -CRC.size]
+        if crc32(body) != CRC.unpack_from(raw, len(body))[0]:
+            raise FramingError("The checksum of a frame is wrong")
+        start = PRELUDE.size + PRELUDE.unpack_from(raw)[1]
+        headers = raw[PRELUDE.size : start]
+        # Events of one kind follow each other with the same headers, by the thousand.
+        if headers != self._raw_headers:
+            self._headers, self._raw_headers = read_headers(headers), headers
+        return Frame(self._headers, body[start:])
 
 
 def read_prelude(prelude: bytes, *, max_frame: int) -> int:
@@ -138,15 +154,6 @@ def read_prelude(prelude: bytes, *, max_frame: int) -> int:
     if headers > min(MAX_HEADERS, total - OVERHEAD):
         raise FramingError(f"A frame of {total} bytes says its headers have {headers}")
     return int(total)
-
-
-def read_frame(raw: bytes) -> Frame:
-    """Return the frame of which *raw* is every byte; its prelude has been checked."""
-    body = raw[: -CRC.size]
-    if crc32(body) != CRC.unpack_from(raw, len(body))[0]:
-        raise FramingError("The checksum of a frame is wrong")
-    start = PRELUDE.size + PRELUDE.unpack_from(raw)[1]
-    return Frame(read_headers(raw[PRELUDE.size : start]), body[start:])
 
 
 def read_headers(raw: bytes) -> dict[str, HeaderValue]:

@@ -12,13 +12,25 @@ from functools import lru_cache
 from attrs import frozen
 
 from llmkit.testing.replies import Failure, RecordedRequest, Reply
-from llmkit.testing.wires import anthropic, cohere, gemini, ollama, openai_chat, openai_responses, sagemaker, snowflake, vertex_claude
+from llmkit.testing.wires import (
+    anthropic,
+    bedrock,
+    cohere,
+    gemini,
+    ollama,
+    openai_chat,
+    openai_responses,
+    sagemaker,
+    snowflake,
+    vertex_claude,
+)
 from llmkit.testing.wires.base import Route, Wire
 
 __all__ = ["WIRES", "Found", "base_path", "find"]
 
 WIRES: tuple[Wire, ...] = (
     anthropic.WIRE,
+    bedrock.WIRE,
     cohere.WIRE,
     gemini.WIRE,
     vertex_claude.WIRE,

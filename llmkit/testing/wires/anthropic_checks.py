@@ -18,7 +18,7 @@ from llmkit.testing.wires.anthropic_history import blocks_of, check_history
 from llmkit.testing.wires.anthropic_models import Model, model_named, refuse
 from llmkit.testing.wires.openai_checks import mapping, rows
 
-__all__ = ["check_count", "check_messages", "check_model", "check_version"]
+__all__ = ["check_count", "check_messages", "check_model", "check_version", "schema_faults"]
 
 Check = Callable[[dict[str, Any], Model], "Reply | None"]
 
@@ -193,11 +193,11 @@ def _check_output(body: dict[str, Any], model: Model) -> Reply | None:
         return None
     if mapping(wanted).get("type") != "json_schema" or not isinstance(wanted.get("schema"), dict):
         return refuse("output_config.format: Input should be a JSON schema format")
-    fault = next(_faults(wanted["schema"]), None)
+    fault = next(schema_faults(wanted["schema"]), None)
     return None if fault is None else refuse(f"output_config.format.schema: {fault}")
 
 
-def _faults(schema: Any) -> Iterator[str]:
+def schema_faults(schema: Any) -> Iterator[str]:
     """Yield what a schema that a model is held to may not say."""
     if not isinstance(schema, dict):
         yield "Input should be an object"
@@ -218,13 +218,13 @@ def _faults(schema: Any) -> Iterator[str]:
         yield "Schema must have a 'type', 'anyOf', 'allOf', 'enum', 'const' or '$ref'"
     for word in ("properties", "$defs"):
         for part in mapping(schema.get(word)).values():
-            yield from _faults(part)
+            yield from schema_faults(part)
     for word in ("anyOf", "allOf"):
         parts = schema.get(word, [])
         for part in parts if isinstance(parts, list) else [None]:
-            yield from _faults(part)
+            yield from schema_faults(part)
     if "items" in schema:
-        yield from _faults(schema["items"])
+        yield from schema_faults(schema["items"])
 
 
 def _check_tools(body: dict[str, Any], model: Model) -> Reply | None:
@@ -241,7 +241,7 @@ def _check_tools(body: dict[str, Any], model: Model) -> Reply | None:
             return refuse(f"{place}.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
         if mapping(tool.get("input_schema")).get("type") != "object":
             return refuse(f"{place}.input_schema.type: Input should be 'object'")
-        fault = next(_faults(tool["input_schema"]), None) if tool.get("strict") else None
+        fault = next(schema_faults(tool["input_schema"]), None) if tool.get("strict") else None
         if fault is not None:
             return refuse(f"{place}.input_schema: {fault}")
     if len(set(names)) < len(names):
