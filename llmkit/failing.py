@@ -81,7 +81,7 @@ def all_failed(call: Call[Any], errors: Sequence[LLMKitError]) -> AllProvidersFa
 def _headline(call: Call[Any], failure: Failure, text: str) -> str:
     name = call.endpoint.provider.name
     fault = failure.fault
-    if fault is None or fault.kind in ("malformed", "truncated"):
+    if fault is None or fault.kind in ("malformed", "truncated", "protocol"):
         return f"{name}: {text}" if text else f"{name}: {failure.kind}"
     word = clean(fault.code or fault.type or failure.kind, call.secrets(), limit=80)
     return f"{name} refused with {word}: {text}" if text else f"{name} refused with {word}"

@@ -12,7 +12,7 @@ from llmkit.catalogue.converse import converse_rules
 from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.base import Place
 from llmkit.dialects.bedrock import BedrockConverse
-from llmkit.errors import ConfigurationError
+from llmkit.errors import UnsupportedParameterError
 from llmkit.models.content import Message, ToolCall, tool_result, user
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
@@ -163,7 +163,7 @@ def test_reasoning_is_said_in_the_words_of_the_family(model: str, reasoning: Any
 )
 def test_what_cannot_be_said_is_refused_by_name(model: str, parameters: dict[str, Any], match: str) -> None:
     """Before anything is sent."""
-    with pytest.raises(ConfigurationError, match=match):
+    with pytest.raises(UnsupportedParameterError, match=match):
         body(model=model, **parameters)
 
 
@@ -172,7 +172,7 @@ def test_betas_go_to_claude() -> None:
     said = json.loads(encoded(options={"beta": "a-1, b-2"}, top_k=1).body)
 
     assert {"top_k": 1, "anthropic_beta": ["a-1", "b-2"]} == said["additionalModelRequestFields"]
-    with pytest.raises(ConfigurationError, match="beta"):
+    with pytest.raises(UnsupportedParameterError, match="beta"):
         encoded(model=NOVA, options={"beta": "a"})
 
 
@@ -286,7 +286,7 @@ def test_strict_tools_are_held_where_the_model_can_be() -> None:
     assert (True, False) == (held["strict"], held["inputSchema"]["json"]["additionalProperties"])
     assert {"type": "integer", "description": "maximum: 3"} == held["inputSchema"]["json"]["properties"]["n"]
     assert "strict" not in body(tools=[strict], model=LLAMA)["toolConfig"]["tools"][0]["toolSpec"]
-    with pytest.raises(ConfigurationError, match="free"):
+    with pytest.raises(UnsupportedParameterError, match="free"):
         body(tools=[free])
 
 
