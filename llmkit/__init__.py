@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from llmkit.models.content import system as system
     from llmkit.models.content import tool_result as tool_result
     from llmkit.models.content import user as user
+    from llmkit.models.embedding import EmbeddingRequest as EmbeddingRequest
+    from llmkit.models.embedding import EmbeddingResponse as EmbeddingResponse
+    from llmkit.models.embedding import Vectors as Vectors
     from llmkit.models.info import Explanation as Explanation
     from llmkit.models.info import HealthReport as HealthReport
     from llmkit.models.info import LLMCapabilities as LLMCapabilities
@@ -73,6 +76,7 @@ if TYPE_CHECKING:
     from llmkit.models.response import CompletionResponse as CompletionResponse
     from llmkit.models.response import FinishReason as FinishReason
     from llmkit.models.response import ToolCallDelta as ToolCallDelta
+    from llmkit.models.usage import TokenCount as TokenCount
     from llmkit.models.usage import Usage as Usage
     from llmkit.providers import Provider as Provider
     from llmkit.providers import register_provider as register_provider
@@ -111,12 +115,13 @@ _HOMES = {
     "llmkit.events": "Event",
     "llmkit.metering": "UsageEstimator track",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
+    "llmkit.models.embedding": "EmbeddingRequest EmbeddingResponse Vectors",
     "llmkit.models.info": "Explanation HealthReport LLMCapabilities ModelInfo",
     "llmkit.models.ledger": "Attempt",
     "llmkit.models.price": "Price price_of",
     "llmkit.models.request": "CompletionRequest",
     "llmkit.models.response": "CompletionChunk CompletionResponse FinishReason ToolCallDelta",
-    "llmkit.models.usage": "Usage",
+    "llmkit.models.usage": "TokenCount Usage",
     "llmkit.providers": "Provider register_provider",
     "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",
     "llmkit.resilience.budget": "Budget budget",

@@ -6,6 +6,7 @@ from llmkit.providers.provider import Means, Option, Provider
 from llmkit.providers.registry import (
     ROWS,
     detectable,
+    embedding_providers,
     find_provider,
     local_server,
     owner_of,
@@ -20,6 +21,7 @@ __all__ = [
     "Option",
     "Provider",
     "detectable",
+    "embedding_providers",
     "find_provider",
     "local_server",
     "owner_of",

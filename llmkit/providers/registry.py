@@ -19,6 +19,7 @@ from llmkit.address import check_base_url
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
+from llmkit.providers.embedders import COUNTERS, EMBEDDERS, EMBEDDING_MODELS, embeds_like_openai
 from llmkit.providers.provider import Provider, Row
 from llmkit.providers.table import ALIASES, DETECTED, LOCAL, MODEL_PREFIXES, TABLE
 
@@ -26,6 +27,7 @@ __all__ = [
     "ROWS",
     "Registry",
     "detectable",
+    "embedding_providers",
     "find_provider",
     "local_server",
     "owner_of",
@@ -72,7 +74,14 @@ class Registry:
         made = self._made.get(name)
         if made is None:
             row = self._table[name](name)
-            row = evolve(row, aliases=ALIASES.get(name, ()), model_prefixes=MODEL_PREFIXES.get(name, ()))
+            row = evolve(
+                row,
+                aliases=ALIASES.get(name, ()),
+                model_prefixes=MODEL_PREFIXES.get(name, ()),
+                choose_embedder=EMBEDDERS.get(name),
+                embedding_model=EMBEDDING_MODELS.get(name),
+                choose_counter=COUNTERS.get(name),
+            )
             made = self._made.setdefault(name, row)  # the same one for all threads
         return made
 
@@ -105,6 +114,11 @@ ROWS = Registry(TABLE)
 def provider_names() -> list[str]:
     """Return the names of all known providers, without their aliases, sorted."""
     return sorted({row.name for row in ROWS})
+
+
+def embedding_providers() -> list[str]:
+    """Return the names of the providers that are known to embed, and with which model of theirs."""
+    return list(EMBEDDING_MODELS)
 
 
 def find_provider(name: str) -> Provider:
@@ -210,6 +224,8 @@ def register_provider(
     if dialect is not None and not callable(getattr(dialect, "encode_models", None)):
         msg = f"dialect is an instance of a dialect, such as OpenAIChat(owner={name!r}), not {dialect!r}."
         raise ConfigurationError(msg)
+    if dialect is None:
+        fields.setdefault("choose_embedder", embeds_like_openai(name))
     row = Provider(
         name=name,
         base_url=None if base_url is None else base_url.rstrip("/"),

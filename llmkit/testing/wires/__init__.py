@@ -12,7 +12,18 @@ from functools import lru_cache
 from attrs import frozen
 
 from llmkit.testing.replies import Failure, RecordedRequest, Reply
-from llmkit.testing.wires import anthropic, cohere, gemini, ollama, openai_chat, openai_responses, snowflake, vertex_claude
+from llmkit.testing.wires import (
+    anthropic,
+    cohere,
+    gemini,
+    gemini_embeddings,
+    ollama,
+    openai_chat,
+    openai_responses,
+    snowflake,
+    vertex_claude,
+    voyage,
+)
 from llmkit.testing.wires.base import Route, Wire
 
 __all__ = ["WIRES", "Found", "base_path", "find"]
@@ -21,9 +32,11 @@ WIRES: tuple[Wire, ...] = (
     anthropic.WIRE,
     cohere.WIRE,
     gemini.WIRE,
+    gemini_embeddings.WIRE,
     vertex_claude.WIRE,
     ollama.WIRE,
     snowflake.WIRE,
+    voyage.WIRE,
     openai_chat.WIRE,
     openai_responses.WIRE,
 )
