@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import socket
 import ssl
 import subprocess
 import sys
-import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
