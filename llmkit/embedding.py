@@ -6,6 +6,7 @@ Rule: nothing here sends, and nothing here knows whether sending is awaited.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedding", "cut", "estimate_inputs", "pieces"]
 
-CHARACTERS_PER_TOKEN = 2.5  # of ASCII; English has more than four, and only long numbers have fewer
+CHARACTERS_PER_TOKEN = 2.2  # of ASCII, in rows of numbers; English has twice as many
 LOOKED_AT = 200  # characters of a text in other scripts that are weighed, for all of it
 SAFETY = 0.9  # of a limit, since this is an estimate
 
@@ -76,9 +77,13 @@ def estimate_inputs(request: EmbeddingRequest) -> int:
     return sum([estimate_tokens(text, request.model) for text in request.inputs])
 
 
-def pieces(request: EmbeddingRequest, embedder: Embedder, provider: str) -> list[EmbeddingRequest]:
+def pieces(request: EmbeddingRequest, embedder: Embedder, provider: str, most_tokens: float | None = None) -> list[EmbeddingRequest]:
     """
     Return *request* cut into requests that are within the limits of *embedder*.
+
+    Args:
+        provider: Whose name is told.
+        most_tokens: What the client's own limit gives at once.
 
     Raises:
         ConfigurationError: If an input is empty and the provider takes none that is.
@@ -88,7 +93,11 @@ def pieces(request: EmbeddingRequest, embedder: Embedder, provider: str) -> list
             if not text:
                 msg = f"inputs[{index}] is empty, which {provider} refuses."
                 raise ConfigurationError(msg)
-    groups = cut(request.inputs, embedder.limits(request.model), request.model)
+    limits = embedder.limits(request.model)
+    if most_tokens is not None:
+        # Half of it: it is an estimate on either side, and the other half can go out with the next.
+        limits = limits._replace(tokens=min(int(most_tokens / 2), limits.tokens or sys.maxsize))
+    groups = cut(request.inputs, limits, request.model)
     return [request] if len(groups) == 1 else [evolve(request, inputs=group) for group in groups]
 
 

@@ -150,9 +150,10 @@ class Router:
             raise _unsupported(name, unknown, name)
         said = {parameter: value for parameter, value in parameters.items() if parameter not in unknown}
         request = make_embedding_request(inputs, model=endpoint.model, **said)
+        most_tokens = None if endpoint.limiter is None else endpoint.limiter.most_tokens
         calls = [
             self._call(endpoint, _embedding_job(embedder, piece), timeout=timeout, deadline=deadline)
-            for piece in pieces(request, embedder, name)
+            for piece in pieces(request, embedder, name, most_tokens)
         ]
         return Embedding(calls=calls, at_once=max_concurrency)
 

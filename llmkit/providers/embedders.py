@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from llmkit.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from llmkit.dialects.embedding import Embedder, TokenCounter
 
@@ -122,6 +124,16 @@ def _ollama(_: Options) -> Embedder:
     return OllamaEmbed()
 
 
+def _bedrock(options: Options) -> Embedder:
+    from llmkit.dialects.bedrock_embeddings import BedrockEmbeddings
+
+    api = options.get("api", "converse")
+    if api not in ("converse", "invoke"):
+        msg = f"Bedrock embeds where its runtime is: leave out the option 'api', which is {api!r}."
+        raise ConfigurationError(msg)
+    return BedrockEmbeddings()
+
+
 EMBEDDERS: Mapping[str, Callable[[Options], Embedder]] = {
     **{name: _like_openai(name, **quirks) for name, quirks in _QUIRKS.items()},
     "azure": _azure,
@@ -129,6 +141,7 @@ EMBEDDERS: Mapping[str, Callable[[Options], Embedder]] = {
     "vertex": _vertex,
     "cohere": _cohere,
     "ollama": _ollama,
+    "bedrock": _bedrock,
 }
 
 

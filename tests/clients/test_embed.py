@@ -7,6 +7,8 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,18 +17,23 @@ from attrs import evolve
 import llmkit
 from llmkit import (
     AuthenticationError,
+    BudgetExceededError,
     Client,
     ConfigurationError,
     DeadlineExceededError,
     InternalError,
     InvalidRequestError,
     MalformedResponseError,
+    RateLimit,
     RateLimitError,
+    RateLimitTimeoutError,
     RetryConfig,
     UnsupportedParameterError,
     register_provider,
 )
+from llmkit.dialects.bedrock_embeddings import BedrockEmbeddings
 from llmkit.providers import embedding_providers, find_provider, provider_names, registry
+from llmkit.providers.embedders import EMBEDDERS
 from llmkit.testing import FakeServer, RecordedRequest, Reply
 from llmkit.testing.wires.openai_chat import vector
 from llmkit_async import AsyncClient
@@ -220,8 +227,8 @@ def test_one_that_fails_fails_all(connect: Connect, server: FakeServer) -> None:
     assert len(server.requests) < 10
 
 
-def test_what_is_under_way_when_one_fails_is_not_tried_again(connect: Connect, server: FakeServer) -> None:
-    """Nobody waits for it any more."""
+def test_what_is_under_way_when_one_fails_is_ended(connect: Connect, server: FakeServer) -> None:
+    """Nobody waits for it any more, and it is not tried again."""
 
     def fail(request: RecordedRequest) -> Reply:
         return Reply.error(400) if "text 64" in request.json["input"] else evolve(Reply.error(503), delay=0.03)
@@ -442,10 +449,79 @@ def test_a_registered_provider_embeds_as_openai_does(connect: Connect, server: F
     assert {"model": "acme-embed", "input": ["a"]} == json.loads(server.requests[0].body)
 
 
+# -- what it costs
+
+
+def test_it_costs_what_its_model_costs(connect: Connect, server: FakeServer) -> None:
+    """Over all its requests; and it is counted wherever calls are."""
+    client = connect("mistral/mistral-embed", base_url=server.url("mistral"))
+
+    with llmkit.track() as tracker:
+        reply = client.embed(numbered(100))
+
+    assert Decimal("0.00002") == reply.cost  # 200 tokens at 0.10 dollars a million
+    assert (200, reply.cost) == (tracker.input_tokens, tracker.estimated_cost)
+    assert 200 == client.usage.by_model["mistral/mistral-embed"].input_tokens
+
+
+def test_what_nobody_told_has_no_cost(connect: Connect, server: FakeServer) -> None:
+    """Usage that is not known is not nothing."""
+    reply = connect("google/gemini-2.5-flash", base_url=server.url("google")).embed("a")
+
+    assert reply.cost is None
+
+
+def test_a_budget_that_is_too_small_sends_nothing(connect: Connect, server: FakeServer) -> None:
+    """As for any call."""
+    client = connect("mistral/mistral-embed", base_url=server.url("mistral"))
+
+    with llmkit.budget("0.000001"), pytest.raises(BudgetExceededError):
+        client.embed(numbered(20))
+
+    assert 0 == server.hits
+
+
+def test_a_limit_of_tokens_counts_what_is_embedded(connect: Connect, server: FakeServer) -> None:
+    """First as it is foreseen, then as it was used; and no request is larger than the limit."""
+    client = connect("mistral/mistral-embed", base_url=server.url("mistral"), rate_limit=RateLimit(tokens_per_minute=100))
+
+    client.embed(numbered(40))
+    with pytest.raises(RateLimitTimeoutError):
+        client.embed(numbered(40), deadline=0.05)
+
+    assert all(len(request.json["input"]) * 2 <= 50 for request in server.requests)
+    assert 40 <= sum(len(request.json["input"]) for request in server.requests) < 80
+
+
+def test_a_call_can_be_ended_from_outside(server: FakeServer) -> None:
+    """With all its requests."""
+    server.always(Reply(hang=True))
+    client = Client("mistral/mistral-embed", base_url=server.url("mistral"), api_key="sk-test-0123456789")
+    ended: list[BaseException] = []
+
+    def embed() -> None:
+        try:
+            client.embed(numbered(64 * 3))
+        except BaseException as error:
+            ended.append(error)
+
+    with client:
+        thread = threading.Thread(target=embed)
+        thread.start()
+        server.wait_for(lambda server: server.hits == 3)
+        client.cancel_all()
+        thread.join(2)
+
+    assert [CancelledError] == [type(error) for error in ended]
+
+
 def test_every_provider_that_is_named_embeds() -> None:
     """And each says with which model."""
     for name in embedding_providers():
         row = find_provider(name)
         assert row.embedding_model
         assert row.choose_embedder is not None
+    assert isinstance(EMBEDDERS["bedrock"]({}), BedrockEmbeddings)
+    with pytest.raises(ConfigurationError, match="Bedrock embeds where its runtime is"):
+        EMBEDDERS["bedrock"]({"api": "chat"})
     assert {"anthropic", "deepseek"}.isdisjoint(name for name in provider_names() if find_provider(name).choose_embedder is not None)
