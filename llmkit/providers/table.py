@@ -51,7 +51,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 # How a bare model name tells its provider, in lower case; only where nobody else's models begin so. ("gpt-oss" is served by others.)
 MODEL_PREFIXES: Mapping[str, tuple[str, ...]] = {
-    "openai": ("gpt-3", "gpt-4", "gpt-5", "gpt-6", "chatgpt-", "ft:gpt-", "o1", "o3", "o4-", "text-embedding-3", "text-embedding-ada"),
+    "openai": ("gpt-3", "gpt-4", "gpt-5", "gpt-6", "chatgpt-", "ft:gpt-", "o1", "o3", "o4-"),
     "anthropic": ("claude-",),
     "google": ("gemini-",),
     "deepseek": ("deepseek-",),
@@ -69,7 +69,6 @@ MODEL_PREFIXES: Mapping[str, tuple[str, ...]] = {
     "inception": ("mercury",),
     "xiaomi": ("mimo-",),
     "v0": ("v0-",),
-    "voyage": ("voyage-",),
 }
 
 LOCAL = "ollama"  # looked for on this machine, where no key variable is set
