@@ -69,6 +69,9 @@ if TYPE_CHECKING:
     from llmkit.models.content import system as system
     from llmkit.models.content import tool_result as tool_result
     from llmkit.models.content import user as user
+    from llmkit.models.embedding import EmbeddingRequest as EmbeddingRequest
+    from llmkit.models.embedding import EmbeddingResponse as EmbeddingResponse
+    from llmkit.models.embedding import Vectors as Vectors
     from llmkit.models.fault import Fault as Fault
     from llmkit.models.info import Explanation as Explanation
     from llmkit.models.info import HealthReport as HealthReport
@@ -82,6 +85,7 @@ if TYPE_CHECKING:
     from llmkit.models.response import CompletionResponse as CompletionResponse
     from llmkit.models.response import FinishReason as FinishReason
     from llmkit.models.response import ToolCallDelta as ToolCallDelta
+    from llmkit.models.usage import TokenCount as TokenCount
     from llmkit.models.usage import Usage as Usage
     from llmkit.providers import Option as Option
     from llmkit.providers import Provider as Provider
@@ -127,12 +131,13 @@ _HOMES = {
     "llmkit.metering": "UsageEstimator track",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
     "llmkit.models.fault": "Fault",
+    "llmkit.models.embedding": "EmbeddingRequest EmbeddingResponse Vectors",
     "llmkit.models.info": "Explanation HealthReport LLMCapabilities ModelInfo",
     "llmkit.models.ledger": "Attempt",
     "llmkit.models.price": "Price price_of",
     "llmkit.models.request": "CompletionRequest",
     "llmkit.models.response": "CompletionChunk CompletionResponse FinishReason ToolCallDelta",
-    "llmkit.models.usage": "Usage",
+    "llmkit.models.usage": "TokenCount Usage",
     "llmkit.providers": "Option Provider register_provider",
     "llmkit.providers.plugins": "refresh_custom_providers",
     "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",

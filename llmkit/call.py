@@ -252,9 +252,11 @@ class Call(Generic[Answer]):
     @property
     def rough_tokens(self) -> float:
         """The same as ``foreseen_tokens`` from the mere length of the request: where a guess will do, at no cost."""
-        if self.job.request is None:
+        if self.job.foresee is None:
             return 0.0
         length = len(self._encoded().body)
+        if self.job.request is None:
+            return length / BYTES_PER_TOKEN  # texts to embed, of which nothing comes back that counts
         if length > LONG_BODY:
             return self.foreseen_tokens  # pictures, perhaps, whose bytes say nothing
         asked = self.job.request.max_tokens

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
@@ -35,6 +35,9 @@ from llmkit.resilience.traffic import Traffic
 from llmkit.secrets import Headers
 from llmkit.settings import SECRET_OPTIONS, Settings, environ
 from llmkit.transport.base import HttpRequest
+
+if TYPE_CHECKING:
+    from llmkit.dialects.embedding import Embedder, TokenCounter
 
 __all__ = ["Endpoint", "Endpoints"]
 
@@ -119,6 +122,18 @@ class Endpoint:
     def latency(self) -> float | None:
         """The seconds to the first content, as of late; None where nothing is known."""
         return None if self.traffic is None else self.traffic.average
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """The wire for embeddings, where there is one."""
+        choose = self.provider.choose_embedder
+        return None if choose is None else choose(self.options)
+
+    @property
+    def counter(self) -> TokenCounter | None:
+        """The wire for counting tokens, where there is one."""
+        choose = self.provider.choose_counter
+        return None if choose is None else choose(self.options)
 
     def refuses(self, what: str) -> None:
         """Take note that the server was found not to take *what*."""

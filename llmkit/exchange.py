@@ -35,6 +35,7 @@ from llmkit.transport.base import AsyncByteStream, ByteStream, HttpRequest, Http
 if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.dialects.base import StreamDecoder
+    from llmkit.models.usage import Usage
     from llmkit.resilience.breaker import Permit
     from llmkit.resilience.budget import Reservation
     from llmkit.resilience.keys import Lease
@@ -380,7 +381,8 @@ class Exchange(Generic[Answer]):
             return
         ticket.sent()
         answer = self._answer if failure is None else failure.partial
-        used = answer.usage.total_tokens if isinstance(answer, CompletionResponse) else 0
+        usage: Usage | None = getattr(answer, "usage", None)  # some answers are mere lists
+        used = 0 if usage is None else usage.total_tokens
         refused = failure is not None and failure.fault is not None and 400 <= failure.fault.status < 500
         ticket.settle(used if used or refused else None)
         if failure is not None and failure.kind == "rate_limit":

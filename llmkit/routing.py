@@ -13,6 +13,7 @@ from attrs import evolve
 
 from llmkit.abilities import check_abilities
 from llmkit.call import Call, Job, Other
+from llmkit.catalogue.facts import is_embedding_model
 from llmkit.catalogue.registry import cost_of
 from llmkit.dialects.base import Place
 from llmkit.endpoints import Endpoint, Endpoints
@@ -21,7 +22,8 @@ from llmkit.events import Hooks
 from llmkit.metering import Tracker, current_trackers
 from llmkit.models.request import CompletionRequest, check_seconds, make_request
 from llmkit.models.response import CompletionResponse, FinishReason, priced, sealed
-from llmkit.models.usage import Usage
+from llmkit.models.usage import TokenCount, Usage
+from llmkit.providers import embedding_providers
 from llmkit.resilience.budget import current_budgets
 from llmkit.resilience.deadline import Deadline, current_deadline
 from llmkit.resilience.hedge import HedgePolicy
@@ -30,9 +32,13 @@ from llmkit.strategies import Candidate, ranked
 from llmkit.transport.base import HttpRequest
 
 if TYPE_CHECKING:
+    from llmkit.counting import Counting
+    from llmkit.dialects.embedding import Embedder
+    from llmkit.embedding import Embedding
+    from llmkit.models.embedding import EmbeddingRequest, EmbeddingResponse
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
 
-__all__ = ["Router"]
+__all__ = ["Router", "given"]
 
 
 class Router:
@@ -117,6 +123,80 @@ class Router:
             request=request,
         )
 
+    def embedding(
+        self,
+        inputs: Any,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        max_concurrency: Any = 1,
+        **parameters: Any,
+    ) -> Embedding:
+        """
+        Return the calls that embed *inputs*; everything wrong with them is refused here, before a byte is sent.
+
+        *parameters* holds those that were said, none of them None.
+        """
+        from llmkit.embedding import Embedding, pieces
+        from llmkit.models.embedding import make_embedding_request
+
+        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+            msg = f"max_concurrency is a whole number of at least 1, not {max_concurrency!r}."
+            raise ConfigurationError(msg)
+        endpoint, embedder = self._embedder(model)
+        name = endpoint.provider.name
+        unknown = sorted(parameters.keys() - embedder.parameters)
+        if unknown and not self.settings.drop_params:
+            raise _unsupported(name, unknown, name)
+        said = {parameter: value for parameter, value in parameters.items() if parameter not in unknown}
+        request = make_embedding_request(inputs, model=endpoint.model, **said)
+        most_tokens = None if endpoint.limiter is None else endpoint.limiter.most_tokens
+        calls = [
+            self._call(endpoint, _embedding_job(embedder, piece), timeout=timeout, deadline=deadline)
+            for piece in pieces(request, embedder, name, most_tokens)
+        ]
+        return Embedding(calls=calls, at_once=max_concurrency)
+
+    def _embedder(self, model: str | None) -> tuple[Endpoint, Embedder]:
+        """Return the endpoint of the model that embeds, and its wire. A model that chats is never taken for one."""
+        endpoint = self.endpoint(model)
+        provider, embedder = endpoint.provider, endpoint.embedder
+        if embedder is None:
+            others = ", ".join(embedding_providers())
+            msg = f"{provider.name} has no embeddings. Name a model of one that has, such as {others}: model='provider/model'."
+            raise UnsupportedParameterError(msg, "embed", provider.name)
+        if model is not None or not provider.completes or is_embedding_model(endpoint.model):
+            return endpoint, embedder
+        if provider.embedding_model is None:
+            msg = f"Which of {provider.name}'s models is to embed? Name it: model='...'. ({endpoint.model!r} is one that chats.)"
+            raise ConfigurationError(msg)
+        return self.endpoint(provider.embedding_model), embedder
+
+    def counting(
+        self,
+        messages: Any,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        **parameters: Any,
+    ) -> Counting:
+        """Return the question how many tokens *messages* are; *parameters* holds those that were said, none of them None."""
+        from llmkit.counting import Counting, counted
+
+        endpoint = self.endpoint(model)
+        request, _ = self._request(endpoint, messages, stream=False, parameters=parameters)
+        counter = endpoint.counter
+        if counter is None:
+            return Counting(request=request, call=None)
+        job = Job(
+            encode=lambda place: counter.encode(request, place),
+            decode=lambda response: TokenCount(counter.decode(response)),
+            finish=counted,
+        )
+        return Counting(request=request, call=self._call(endpoint, job, timeout=timeout, deadline=deadline))
+
     def listing(self, *, model: str | None = None, timeout: float | None = None) -> Call[list[ModelInfo]]:
         """Return the call that lists the models at an endpoint."""
         endpoint = self.endpoint(model)
@@ -138,6 +218,8 @@ class Router:
         endpoint = self.endpoint(model)
         if endpoint.dialect.encode_models(endpoint.place) is not None:
             return self.listing(model=model, timeout=timeout)
+        if not endpoint.provider.completes:
+            return self.embedding("ping", model=model, timeout=timeout).calls[0]
         return self.completion("ping", model=model, stream=False, timeout=timeout, deadline=None, parameters={"max_tokens": 1})
 
     def explain(self, messages: Any, *, model: str | None, stream: bool, parameters: Mapping[str, Any]) -> Explanation:
@@ -216,6 +298,9 @@ class Router:
     def _request(
         self, endpoint: Endpoint, messages: Any, *, stream: bool, parameters: Mapping[str, Any]
     ) -> tuple[CompletionRequest, list[str]]:
+        if not endpoint.provider.completes:
+            msg = f"{endpoint.provider.name} has embeddings only: call embed()."
+            raise UnsupportedParameterError(msg, "messages", endpoint.provider.name)
         said = {**self.settings.defaults, **parameters} if self.settings.defaults else parameters
         request = make_request(messages, model=endpoint.model, stream=stream, facts=endpoint.facts, **said)
         if endpoint.said:
@@ -226,11 +311,7 @@ class Router:
             if not unknown:
                 return request, []
             who = endpoint.provider.name if unknown[0] not in endpoint.facts.refuses else endpoint.label
-            msg = (
-                f"{who} does not take {', '.join(unknown)}. Leave it out, say it in the provider's own words with "
-                "extra_body=, or make the client with drop_params=True."
-            )
-            raise UnsupportedParameterError(msg, unknown[0], endpoint.provider.name)
+            raise _unsupported(endpoint.provider.name, unknown, who)
         return _without_unsayable(_without(request, unknown), unknown, endpoint)
 
     def _call(
@@ -287,6 +368,47 @@ def _without_unsayable(request: CompletionRequest, dropped: list[str], endpoint:
             request = _without(request, [error.parameter])
         else:
             return request, dropped
+
+
+def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was said of a method's *arguments*: all that are not None, without its object."""
+    return {name: value for name, value in arguments.items() if value is not None and name != "self"}
+
+
+def _unsupported(provider: str, unknown: list[str], who: str) -> UnsupportedParameterError:
+    msg = (
+        f"{who} does not take {', '.join(unknown)}. Leave it out, say it in the provider's own words with "
+        "extra_body=, or make the client with drop_params=True."
+    )
+    return UnsupportedParameterError(msg, unknown[0], provider)
+
+
+def _embedding_job(embedder: Embedder, request: EmbeddingRequest) -> Job[EmbeddingResponse]:
+    return Job(
+        encode=lambda place: embedder.encode(request, place),
+        decode=lambda response: embedder.decode(response, request),
+        finish=_finish_embedding,
+        charge=_charge_embedding,
+        foresee=lambda _: _foreseen_embedding(request),
+    )
+
+
+def _foreseen_embedding(request: EmbeddingRequest) -> Usage:
+    from llmkit.embedding import estimate_inputs
+
+    return Usage(input_tokens=estimate_inputs(request))
+
+
+def _charge_embedding(answer: EmbeddingResponse, call: Call[EmbeddingResponse]) -> None:
+    endpoint = call.endpoint
+    cost = cost_of(endpoint.provider, answer.usage, endpoint.model, answer.model)
+    priced(answer, cost)
+    for tracker in call.trackers:
+        tracker.add(endpoint.label, answer.usage, cost)
+
+
+def _finish_embedding(answer: EmbeddingResponse, call: Call[EmbeddingResponse]) -> EmbeddingResponse:
+    return evolve(answer, provider=call.endpoint.provider.name, attempts=tuple(call.attempts), elapsed=call.clock() - call.started)
 
 
 def _foreseen(request: CompletionRequest, endpoint: Endpoint) -> Usage:

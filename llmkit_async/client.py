@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ from llmkit.errors import ConfigurationError, LLMKitError
 from llmkit.resilience.backing import abacked_off
 from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
-from llmkit.routing import Router
+from llmkit.routing import Router, given
 from llmkit.settings import Settings
 from llmkit_async.hedging import raced
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from llmkit.exchange import Exchange
     from llmkit.metering import UsageEstimator
     from llmkit.models.content import Messages
+    from llmkit.models.embedding import EmbeddingResponse
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
+    from llmkit.models.usage import TokenCount
     from llmkit.providers import Provider
     from llmkit.resilience.budget import Amount, Budget
     from llmkit.resilience.hedge import Hedge
@@ -262,6 +264,70 @@ class AsyncClient:
         """
         return AsyncCompletionStream(self, self._completion(True, locals()))
 
+    async def embed(
+        self,
+        inputs: str | Iterable[str],
+        *,
+        model: str | None = None,
+        dimensions: int | None = None,
+        input_type: str | None = None,
+        user: str | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        max_concurrency: int = 8,
+    ) -> EmbeddingResponse:
+        """
+        Return a vector for each of *inputs*, in their order; a single string gives one.
+
+        They are cut into as many requests as the provider needs, of which ``max_concurrency`` run at once; ``deadline`` holds for them
+        all, and the first that fails ends the others. Without *model* it is the provider's usual one for this, never the client's own
+        model that chats. ``input_type`` says what the texts are for, ``"query"`` or ``"document"`` among others, where the provider
+        makes a difference.
+
+        Raises:
+            ConfigurationError: If something given is wrong, an input is empty where the provider takes none that is, or no model for
+                this is known; and ``UnsupportedParameterError`` if the provider does not embed, or does not know a parameter.
+            ProviderError: If the provider refused, failed or could not be reached, after all retries.
+            DeadlineExceededError: If the deadline passed first.
+        """
+        work = self._router.embedding(**given(locals()))
+        return work.joined(await self._send_all(work.calls, work.at_once))
+
+    async def count_tokens(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        tools: Sequence[Any] | None = None,
+        tool_choice: str | None = None,
+        response_format: Any = None,
+        reasoning: Reasoning | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+    ) -> TokenCount:
+        """
+        Return how many input tokens *messages* are, as the provider counts them where it does, else about how many.
+
+        The number says whether it is ``estimated``, and by its ``source`` who counted. An estimate sends nothing.
+
+        Raises:
+            ConfigurationError: As ``complete``.
+            ProviderError: If the provider, which does count, refused, failed or could not be reached.
+        """
+        question = self._router.counting(**given(locals()))
+        if question.call is not None:
+            try:
+                return await self._send(question.call)
+            except LLMKitError as error:
+                if not question.lacks(error):
+                    raise
+        return await asyncio.get_running_loop().run_in_executor(None, question.estimate)  # a tokenizer may have to be read from disk
+
     async def models(self) -> list[ModelInfo]:
         """Return the models that the client's provider lists for its key."""
         return await self._send(self._router.listing())
@@ -308,6 +374,24 @@ class AsyncClient:
         with call.attempt() as exchange:
             exchange.read(await self._transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
+
+    async def _send_all(self, calls: Sequence[Call[Answer]], at_once: int) -> list[Answer]:
+        """Return the answers to *calls*, of which *at_once* run at a time, in order. The first that fails ends the others."""
+        if len(calls) == 1:
+            return [await self._send(calls[0])]
+        gate = asyncio.Semaphore(at_once)
+
+        async def send(call: Call[Answer]) -> Answer:
+            async with gate:
+                return await self._send(call)
+
+        tasks = [asyncio.ensure_future(send(call)) for call in calls]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     @abacked_off
     async def _open(self, call: Call[CompletionResponse]) -> Exchange[CompletionResponse]:

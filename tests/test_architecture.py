@@ -22,6 +22,7 @@ HOMES = {
     "tomli": {"llmkit/config/files.py"},
     "yaml": {"llmkit/config/files.py"},
     "botocore": {"llmkit/auth/aws.py"},
+    "tiktoken": {"llmkit/catalogue/bpe.py"},
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
 }
 
@@ -35,7 +36,7 @@ FLOORS = [
     {"providers"},
     {"catalogue"},
     {"abilities", "config", "detection", "probe", "settings", "strategies", "targets"},
-    {"exchange", "failing", "call", "endpoints", "routing", "hedging"},
+    {"exchange", "failing", "call", "endpoints", "routing", "hedging", "embedding", "counting"},
     {"client"},
     {"clients"},
     {"testing"},

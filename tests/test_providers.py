@@ -158,6 +158,7 @@ FACTS: dict[str, tuple[dict[str, str], str, str | None, str | None, tuple[str, s
         "QIANFAN_API_KEY",
         BEARER,
     ),
+    "voyage": ({}, "https://api.voyageai.com/v1/chat/completions", None, "VOYAGE_API_KEY", BEARER),
     "siliconflow": (
         {},
         "https://api.siliconflow.com/v1/chat/completions",

@@ -13,7 +13,7 @@ from importlib import import_module
 
 from llmkit.models.facts import UNKNOWN_MODEL, ModelFacts
 
-__all__ = ["facts_of", "register_facts"]
+__all__ = ["facts_of", "is_embedding_model", "register_facts"]
 
 # Each family's rules are in a module of their own, with the word that a name must hold for them to be loaded at all.
 FAMILIES: tuple[tuple[str, str], ...] = (
@@ -23,6 +23,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("gpt-", "llmkit.catalogue.gpt"),
     ("command-", "llmkit.catalogue.command"),
 )
+
+_EMBEDS = re.compile(r"embed|^(?:bge|gte|e5|all-minilm|voyage|multilingual-e5)-|^bge\b")
 
 _registered: list[tuple[re.Pattern[str], ModelFacts]] = []
 
@@ -44,3 +46,8 @@ def register_facts(pattern: str, facts: ModelFacts) -> None:
     """Let *facts* count for all models whose name, in lower case, the regular expression *pattern* finds; the last registered first."""
     _registered.insert(0, (re.compile(pattern), facts))
     facts_of.cache_clear()
+
+
+def is_embedding_model(model: str) -> bool:
+    """Whether *model* is, by its name, one that embeds and does not chat."""
+    return _EMBEDS.search(model.lower().rpartition("/")[2]) is not None

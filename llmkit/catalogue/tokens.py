@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmkit.catalogue.tokenizers import family_of, weights_of
 from llmkit.models.content import Audio, Document, Image, Message, Native, Text, Thinking, ToolCall, ToolResult
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from llmkit.models.request import CompletionRequest
     from llmkit.tools import Tool
 
-__all__ = ["estimate_request", "estimate_tokens"]
+__all__ = ["Count", "estimate_request", "estimate_tokens"]
+
+Count: TypeAlias = Callable[[str], int]
+"""Tells how many tokens a text is."""
 
 PER_MESSAGE = 4
 PER_CALL = 8
@@ -113,66 +117,69 @@ def _joined(runs: list[str]) -> int:
     return len("".join(runs))
 
 
-def estimate_request(request: CompletionRequest) -> int:
-    """Return about how many input tokens *request* is; the module's docstring has the rules."""
-    model = request.model
-    total = sum([_of_message(message, model) for message in request.messages])
-    total += _of_tools(request.tools, model)
-    if request.response_format is not None and request.response_format.schema is not None:
-        total += _of_json(request.response_format.schema, model)
-    return total
+def estimate_request(request: CompletionRequest, count: Count | None = None) -> int:
+    """
+    Return about how many input tokens *request* is; the module's docstring has the rules.
 
-
-def _of_message(message: Message, model: str) -> int:
-    return PER_MESSAGE + sum([_RULES[part.__class__](part, model) for part in message.content])
-
-
-def _of_tools(tools: Iterable[Tool], model: str) -> int:
-    total = 0
-    for tool in tools:
-        total += PER_TOOL + estimate_tokens(f"{tool.name}\n{tool.description}", model) + _of_json(tool.parameters, model)
-    if total and family_of(model).startswith("claude"):
+    Args:
+        count: What counts the tokens of a text; an estimate unless there is something better.
+    """
+    if count is None:
+        count = partial(estimate_tokens, model=request.model)
+    total = sum([_of_message(message, count) for message in request.messages])
+    total += sum([_of_tool(tool, count) for tool in request.tools])
+    if request.tools and family_of(request.model).startswith("claude"):
         total += CLAUDES_TOOL_PROMPT
+    if request.response_format is not None and request.response_format.schema is not None:
+        total += _of_json(request.response_format.schema, count)
     return total
 
 
-def _of_json(value: Any, model: str) -> int:
-    return estimate_tokens(json.dumps(value, ensure_ascii=False, default=str), model)
+def _of_message(message: Message, count: Count) -> int:
+    return PER_MESSAGE + sum([_RULES[part.__class__](part, count) for part in message.content])
 
 
-def _of_text(part: Any, model: str) -> int:
-    return estimate_tokens(part.text, model)
+def _of_tool(tool: Tool, count: Count) -> int:
+    return PER_TOOL + count(f"{tool.name}\n{tool.description}") + _of_json(tool.parameters, count)
 
 
-def _of_image(part: Any, model: str) -> int:
+def _of_json(value: Any, count: Count) -> int:
+    return count(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _of_text(part: Any, count: Count) -> int:
+    return count(part.text)
+
+
+def _of_image(part: Any, count: Count) -> int:
     return PER_SMALL_IMAGE if part.detail == "low" else PER_IMAGE
 
 
-def _of_document(part: Any, model: str) -> int:
+def _of_document(part: Any, count: Count) -> int:
     data = part.data
     if data is not None and part.media_type.startswith("text/"):
-        return estimate_tokens(data.decode("utf-8", "replace"), model)
+        return count(data.decode("utf-8", "replace"))
     return PER_PAGE * max(1, len(data or b"") // BYTES_PER_PAGE)
 
 
-def _of_audio(part: Any, model: str) -> int:
+def _of_audio(part: Any, count: Count) -> int:
     return max(LEAST_AUDIO, len(part.data or b"") // BYTES_PER_AUDIO_TOKEN)
 
 
-def _of_call(part: Any, model: str) -> int:
-    arguments = estimate_tokens(part.text, model) if part.text is not None else _of_json(dict(part.arguments), model)
-    return PER_CALL + estimate_tokens(part.name, model) + arguments
+def _of_call(part: Any, count: Count) -> int:
+    arguments = count(part.text) if part.text is not None else _of_json(dict(part.arguments), count)
+    return PER_CALL + count(part.name) + arguments
 
 
-def _of_result(part: Any, model: str) -> int:
-    return PER_RESULT + sum([_RULES[inner.__class__](inner, model) for inner in part.content])
+def _of_result(part: Any, count: Count) -> int:
+    return PER_RESULT + sum([_RULES[inner.__class__](inner, count) for inner in part.content])
 
 
-def _of_native(part: Any, model: str) -> int:
-    return _of_json(part.data, model)
+def _of_native(part: Any, count: Count) -> int:
+    return _of_json(part.data, count)
 
 
-_RULES: Mapping[type, Callable[[Any, str], int]] = {
+_RULES: Mapping[type, Callable[[Any, Count], int]] = {
     Text: _of_text,
     Image: _of_image,
     Audio: _of_audio,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from llmkit.dialects.base import Place, StreamDecoder, merged
+from llmkit.dialects.gemini_address import model_path
 from llmkit.dialects.gemini_contents import Contents
 from llmkit.dialects.wire_json import body_of
 from llmkit.errors import ConfigurationError, UnsupportedParameterError
@@ -63,6 +64,22 @@ class Gemini:
     parameters: frozenset[str] = field(default=SAYABLE, init=False, repr=False)
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
+        method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
+        return HttpRequest(
+            method="POST",
+            url=f"{place.base_url}{self.path_of(request.model, place)}:{method}",
+            headers=Headers(
+                {
+                    "Content-Type": "application/json",
+                    "Accept": _ACCEPT[request.stream],
+                    **(request.extra_headers or {}),
+                }
+            ),
+            body=body_of(merged(self.body(request), request.extra_body)),
+        )
+
+    def body(self, request: CompletionRequest) -> dict[str, Any]:
+        """Return the body of *request*, without what the caller lays over it."""
         if request.tools and request.response_format is not None and EITHER in request.facts.traits:
             msg = f"{request.model} takes tools or a response_format, not both: ask for the typed answer in a request without tools."
             raise ConfigurationError(msg)
@@ -74,19 +91,12 @@ class Gemini:
             self._add_tools(body, request)
         if request.metadata is not None:
             body["labels"] = dict(request.metadata)
-        method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
-        return HttpRequest(
-            method="POST",
-            url=f"{place.base_url}{self._model(request.model, place)}:{method}",
-            headers=Headers(
-                {
-                    "Content-Type": "application/json",
-                    "Accept": _ACCEPT[request.stream],
-                    **(request.extra_headers or {}),
-                }
-            ),
-            body=body_of(merged(body, request.extra_body)),
-        )
+        return body
+
+    def path_of(self, model: str, place: Place) -> str:
+        """Return where *model* is, behind the base URL."""
+        project = place.options.get(self.project_option) if self.project_option else None
+        return model_path(model, publisher=self.publisher, project=project, location=place.options.get(self.location_option))
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
         from llmkit.dialects import gemini_answers
@@ -114,24 +124,6 @@ class Gemini:
         from llmkit.dialects.gemini_answers import decode_models
 
         return decode_models(response)
-
-    # -- the address
-
-    def _model(self, model: str, place: Place) -> str:
-        """Return the path of *model*, which may be a bare name or a resource's: ``tunedModels/…``, ``projects/…/endpoints/…``."""
-        project = place.options.get(self.project_option) if self.project_option else None
-        within = ""
-        if project:
-            location = place.options.get(self.location_option) or "global"
-            within = f"/projects/{_quoted(project)}/locations/{_quoted(location)}"
-        kind, _, rest = model.partition("/")
-        if kind == "projects" and rest:
-            return "/" + _path(model)
-        if kind in ("publishers", "endpoints", "tunedModels") and rest:
-            return f"{within}/{_path(model)}"
-        if kind == "models" and rest:
-            model = rest
-        return f"{within}/{self.publisher}models/{_quoted(model)}"
 
     # -- parameters
 
@@ -261,19 +253,3 @@ def _budget(tokens: int, facts: ModelFacts, model: str) -> int:
         msg = f"{model} thinks with {least} to {most} tokens, not {tokens}."
         raise UnsupportedParameterError(msg, "reasoning", "")
     return tokens
-
-
-def _quoted(text: str) -> str:
-    if not text.strip("."):
-        msg = f"{text!r} is no name that could stand in an address."
-        raise ConfigurationError(msg)
-    # Most names have nothing to quote, and loading urllib for them costs more than the request.
-    if text.isascii() and text.replace("-", "").replace(".", "").replace("_", "").isalnum():
-        return text
-    from urllib.parse import quote
-
-    return quote(text, safe="@")
-
-
-def _path(name: str) -> str:
-    return "/".join(_quoted(part) for part in name.split("/"))

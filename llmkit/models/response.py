@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
 from llmkit.models.content import Message, ToolCall
 from llmkit.models.ledger import Attempt
 from llmkit.models.usage import UNREPORTED, Usage
+
+if TYPE_CHECKING:
+    from llmkit.models.embedding import EmbeddingResponse
 
 __all__ = ["CompletionChunk", "CompletionResponse", "FinishReason", "ToolCallDelta", "priced", "sealed"]
 
@@ -100,7 +103,7 @@ def sealed(answer: CompletionResponse, *, provider: str, attempts: tuple[Attempt
     return answer
 
 
-def priced(answer: CompletionResponse, cost: Decimal | None) -> None:
+def priced(answer: CompletionResponse | EmbeddingResponse, cost: Decimal | None) -> None:
     """Put its *cost* on *answer*, in place, as ``sealed`` does."""
     object.__setattr__(answer, "cost", cost)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-__all__ = ["UNREPORTED", "Usage"]
+__all__ = ["UNREPORTED", "TokenCount", "Usage"]
 
 
 @frozen(kw_only=True)
@@ -48,3 +48,23 @@ class Usage:
 
 
 UNREPORTED = Usage(reported=False)
+
+
+class TokenCount(int):
+    """
+    A number of tokens, and how it came about.
+
+    ``estimated`` is False where the provider counted; ``source`` says who did: a provider's name, a tokenizer's, or ``"estimate"``.
+    """
+
+    estimated: bool
+    source: str
+
+    def __new__(cls, value: int, estimated: bool = True, source: str = "estimate") -> TokenCount:
+        count = super().__new__(cls, value)
+        count.estimated = estimated
+        count.source = source
+        return count
+
+    def __getnewargs__(self) -> tuple[int, bool, str]:  # type: ignore[override]  # int's own are of one
+        return int(self), self.estimated, self.source

@@ -179,6 +179,16 @@ HOSTS: Mapping[str, Row] = {
         options={"region": Option(default="us", meaning="where the add-on is", choices={"us": "us", "eu": "eu"})},
         dialect=OpenAIChat(owner=name, path="/v1/chat/completions", models_path="/available-models", plain_content=True),
     ),
+    # Embeddings only.
+    "voyage": lambda name: Provider(
+        name=name,
+        base_url="https://api.voyageai.com/v1",
+        key_env=("VOYAGE_API_KEY",),
+        base_env=urls("VOYAGE"),
+        default_model="voyage-4",
+        dialect=OpenAIChat(owner=name, models_path=None),
+        completes=False,
+    ),
     # -- gateways
     "vercel": lambda name: Provider(
         name=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import field, frozen
 
@@ -15,6 +15,9 @@ from llmkit.dialects.base import Dialect
 from llmkit.errors import ConfigurationError
 from llmkit.models.usage import Usage
 from llmkit.transport.settings import TransportSettings
+
+if TYPE_CHECKING:
+    from llmkit.dialects.embedding import Embedder, TokenCounter
 
 __all__ = ["Access", "Means", "Option", "Provider", "Row", "urls"]
 
@@ -103,6 +106,10 @@ class Provider:
             counts. Its own name unless said.
         reported_cost: Reads from an answer's JSON what the server says that it cost, in US dollars; None where it does not say.
         charges: Reads from an answer's JSON the tokens that are charged for, where these are not those that were used.
+        choose_embedder: Gives the wire for embeddings under the options; None where it has none.
+        embedding_model: The model that embeds where nobody names one.
+        choose_counter: Gives the wire for counting tokens under the options; None where it does not count.
+        completes: Whether it has models that answer, and not only such that embed.
     """
 
     name: str
@@ -129,6 +136,10 @@ class Provider:
     catalogue: tuple[str, ...] = field()
     reported_cost: Callable[[Mapping[str, Any]], Decimal | None] | None = None
     charges: Callable[[Mapping[str, Any]], Usage | None] | None = None
+    choose_embedder: Callable[[Mapping[str, str]], Embedder] | None = None
+    embedding_model: str | None = None
+    choose_counter: Callable[[Mapping[str, str]], TokenCounter] | None = None
+    completes: bool = True
 
     @catalogue.default
     def _own_catalogue(self) -> tuple[str, ...]:

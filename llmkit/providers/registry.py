@@ -22,6 +22,7 @@ from llmkit.auth.base import Auth, AuthArgument, as_auth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
+from llmkit.providers.embedders import COUNTERS, EMBEDDERS, EMBEDDING_MODELS, embeds_like_openai
 from llmkit.providers.provider import Option, Provider, Row
 from llmkit.providers.table import ALIASES, DETECTED, LOCAL, MODEL_PREFIXES, TABLE
 from llmkit.spelling import nearest
@@ -31,6 +32,7 @@ __all__ = [
     "Registry",
     "detectable",
     "discover",
+    "embedding_providers",
     "find_provider",
     "local_server",
     "owner_of",
@@ -110,7 +112,14 @@ class Registry:
         made = self._made.get(name)
         if made is None:
             row = self._table[name](name)
-            row = evolve(row, aliases=ALIASES.get(name, ()), model_prefixes=MODEL_PREFIXES.get(name, ()))
+            row = evolve(
+                row,
+                aliases=ALIASES.get(name, ()),
+                model_prefixes=MODEL_PREFIXES.get(name, ()),
+                choose_embedder=EMBEDDERS.get(name),
+                embedding_model=EMBEDDING_MODELS.get(name),
+                choose_counter=COUNTERS.get(name),
+            )
             made = self._made.setdefault(name, row)  # the same one for all threads
         return made
 
@@ -161,6 +170,11 @@ def provider_names() -> list[str]:
     """Return the names of all known providers, without their aliases, sorted; those of other packages too."""
     discover()
     return sorted({row.name for row in ROWS})
+
+
+def embedding_providers() -> list[str]:
+    """Return the names of the providers that are known to embed, and with which model of theirs."""
+    return list(EMBEDDING_MODELS)
 
 
 def find_provider(name: str) -> Provider:
@@ -278,6 +292,8 @@ def register_provider(
     if not all(isinstance(option, Option) for option in fields.get("options", {}).values()):
         msg = f"The options of {name} are Option(...)s by name."
         raise ConfigurationError(msg)
+    if dialect is None:
+        fields.setdefault("choose_embedder", embeds_like_openai(name))
     row = Provider(
         name=name,
         base_url=None if base_url is None else base_url.rstrip("/"),

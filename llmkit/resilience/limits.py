@@ -73,6 +73,11 @@ class Limiter:
         """Whether it matters how many tokens a request will use."""
         return self._tokens is not None
 
+    @property
+    def most_tokens(self) -> float | None:
+        """The most tokens that one request may use; None where they are not limited."""
+        return None if self._tokens is None else self._tokens.capacity
+
     def enter(self, tokens: float = 0, deadline_in: float | None = None, *, requests: float = 1) -> Ticket:
         """
         Return a ticket: granted, if nobody waits and there is enough of everything, else in the line.

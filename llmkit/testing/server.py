@@ -17,6 +17,7 @@ import time
 import weakref
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from llmkit.testing import wires
@@ -41,6 +42,7 @@ _GOOD = Reply()
 _KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key", "x-litellm-api-key", "x-portkey-api-key")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _STARTING = 10.0  # seconds; binding a loopback port takes milliseconds
+_TURNS = 3  # of the loop, until what was accepted is a connection
 _BACKLOG = 4096  # connections; load tests open thousands at once
 
 _servers: weakref.WeakSet[FakeServer] = weakref.WeakSet()
@@ -161,6 +163,13 @@ class FakeServer:
         try:
             await self._stopping.wait()
         finally:
+            # What was accepted just now is a connection only some turns of the loop later, and none at all of a closed server's: asyncio
+            # would leave its socket open.
+            with suppress(NotImplementedError):  # a loop of Windows' own takes nothing back
+                for listener in self._listening.sockets:
+                    self._loop.remove_reader(listener.fileno())
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             self._listening.close()
             for connection in list(self._open):
                 connection.abort()

@@ -12,7 +12,7 @@ from llmkit.catalogue.converse import converse_rules
 from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.base import Place
 from llmkit.dialects.bedrock import BedrockConverse
-from llmkit.errors import UnsupportedParameterError
+from llmkit.errors import ConfigurationError, UnsupportedParameterError
 from llmkit.models.content import Message, ToolCall, tool_result, user
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
@@ -163,7 +163,7 @@ def test_reasoning_is_said_in_the_words_of_the_family(model: str, reasoning: Any
 )
 def test_what_cannot_be_said_is_refused_by_name(model: str, parameters: dict[str, Any], match: str) -> None:
     """Before anything is sent."""
-    with pytest.raises(UnsupportedParameterError, match=match):
+    with pytest.raises((ConfigurationError, UnsupportedParameterError), match=match):
         body(model=model, **parameters)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.models.usage import Usage
+from llmkit.models.usage import TokenCount, Usage
 
 USAGES = st.builds(
     Usage,
@@ -44,3 +46,15 @@ def test_only_usages_are_added(other: object) -> None:
         Usage() + other  # type: ignore[operator]  # the point of the test
     with pytest.raises(TypeError):
         other + Usage()  # type: ignore[operator]
+
+
+def test_a_count_is_a_number_that_says_where_it_is_from() -> None:
+    """It adds, compares and travels as one."""
+    count = TokenCount(7, estimated=False, source="acme")
+
+    again = pickle.loads(pickle.dumps(count))
+
+    assert 7 == count
+    assert "7" == f"{count}"
+    assert (7, False, "acme") == (again, again.estimated, again.source)
+    assert (True, "estimate") == (TokenCount(7).estimated, TokenCount(7).source)

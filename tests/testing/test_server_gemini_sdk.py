@@ -154,3 +154,38 @@ def test_the_asynchronous_client(server: FakeServer) -> None:
         return whole.text, "".join(pieces)
 
     assert ("You said: Say hi",) * 2 == asyncio.run(talk())
+
+
+@pytest.fixture
+def cloud(server: FakeServer) -> Iterator[Any]:
+    """The official client of Vertex AI, with an express key."""
+    there = types.HttpOptions(base_url=server.url("vertex").removesuffix("/v1beta1"), api_version="v1beta1")
+    client = genai.Client(vertexai=True, api_key="test", http_options=there)
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize(("model", "operation"), [("text-embedding-005", "predict"), ("gemini-embedding-2", "embedContent")])
+def test_vertex_embeds(cloud: Any, server: FakeServer, model: str, operation: str) -> None:
+    """By one of two doors, each with its own words for the same."""
+    config = types.EmbedContentConfig(task_type="RETRIEVAL_QUERY", output_dimensionality=4)
+
+    reply = cloud.models.embed_content(model=model, contents="a b", config=config)
+
+    assert server.requests[0].endpoint.endswith(f"/publishers/google/models/{model}:{operation}")
+    assert [4] == [len(one.values) for one in reply.embeddings]
+
+
+def test_vertex_predicts_several(cloud: Any) -> None:
+    """With the tokens of each."""
+    reply = cloud.models.embed_content(model="text-embedding-005", contents=["a b", "c"])
+
+    assert [2, 1] == [one.statistics.token_count for one in reply.embeddings]
+    with pytest.raises(errors.ClientError, match="Unsupported task type"):
+        cloud.models.embed_content(model="text-embedding-005", contents="a", config=types.EmbedContentConfig(task_type="POETRY"))
+
+
+def test_studio_refuses_too_many_at_once(sdk: Any) -> None:
+    """A hundred is the most."""
+    with pytest.raises(errors.ClientError, match="at most 100 requests"):
+        sdk.models.embed_content(model="gemini-embedding-001", contents=["a"] * 101)

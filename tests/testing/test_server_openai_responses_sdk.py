@@ -79,7 +79,9 @@ def test_a_typed_answer(sdk: Any) -> None:
 
 def test_tokens_are_counted(sdk: Any) -> None:
     """Without an answer."""
-    assert 0 < sdk.responses.input_tokens.count(model="gpt-5", input="Hi").input_tokens
+    assert 0 < sdk.responses.input_tokens.count(model="gpt-5", input="Hi", instructions="Be brief.", tools=[LOOK]).input_tokens
+    with pytest.raises(openai.BadRequestError, match="Unknown parameter: 'temperature'"):
+        sdk.responses.input_tokens.count(model="gpt-5", input="Hi", extra_body={"temperature": 1})
 
 
 def test_errors(sdk: Any, server: FakeServer) -> None:

@@ -195,3 +195,19 @@ def test_azure(server: FakeServer) -> None:
     assert "/azure/openai/deployments/my-deployment/chat/completions" == server.requests[0].path
     assert "az-key" == server.requests[0].key
     assert {"api-version": "2024-10-21"} == server.requests[0].query
+
+
+def test_voyage_is_spoken_to_in_the_same_way(server: FakeServer) -> None:
+    """As far as it is alike: packed vectors by their index, a total of tokens, and a sentence for an error."""
+    with openai.OpenAI(base_url=server.url("voyage"), api_key="pa-test", max_retries=0) as client:
+        packed = client.embeddings.create(
+            model="voyage-4", input=["a", "b", "a"], extra_body={"input_type": "query", "output_dimension": 4}
+        )
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.embeddings.create(model="voyage-4", input="a", dimensions=4)
+
+    vectors = [row.embedding for row in packed.data]
+    assert [4, 4, 4] == [len(vector) for vector in vectors]
+    assert vectors[0] == vectors[2] != vectors[1]
+    assert 3 == packed.usage.total_tokens
+    assert "Argument 'dimensions' is not supported by our API" == caught.value.response.json()["detail"]

@@ -17,12 +17,14 @@ from llmkit.testing.wires import (
     bedrock,
     cohere,
     gemini,
+    gemini_embeddings,
     ollama,
     openai_chat,
     openai_responses,
     sagemaker,
     snowflake,
     vertex_claude,
+    voyage,
 )
 from llmkit.testing.wires.base import Route, Wire
 
@@ -33,10 +35,12 @@ WIRES: tuple[Wire, ...] = (
     bedrock.WIRE,
     cohere.WIRE,
     gemini.WIRE,
+    gemini_embeddings.WIRE,
     vertex_claude.WIRE,
     ollama.WIRE,
     sagemaker.WIRE,
     snowflake.WIRE,
+    voyage.WIRE,
     openai_chat.WIRE,
     openai_responses.WIRE,
 )

@@ -1,7 +1,7 @@
 """
-Google's Gemini: ``generateContent``, whole and as a stream, with models, counts and embeddings, as AI Studio and Vertex AI have them.
+Google's Gemini: ``generateContent``, whole and as a stream, with models and counts, as AI Studio and Vertex AI have them.
 
-Source: Google AI for Developers, "Generating content", "Models", "Counting tokens" and "Embeddings"; Google Cloud, "generateContent";
+Source: Google AI for Developers, "Generating content", "Models", "Counting tokens"; Google Cloud, "generateContent";
 recorded traffic; read 2026-11-21.
 """
 
@@ -20,14 +20,12 @@ from llmkit.testing.wires.base import Rendered, Route, Wire, json_bytes
 from llmkit.testing.wires.gemini_checks import check_count, check_door, check_generate, check_model, decoded, model_of
 from llmkit.testing.wires.gemini_turns import is_late, refuse, sealed
 from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
-from llmkit.testing.wires.openai_chat import vector
 from llmkit.testing.wires.openai_checks import mapping, rows
 
-__all__ = ["MODELS", "VERTEX", "WIRE", "render_error", "unauthorized"]
+__all__ = ["MODELS", "VERTEX", "WIRE", "operation", "render_error", "text_of", "unauthorized", "whole", "written_out"]
 
 MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-flash-preview", "gemini-3.8-flash", "gemini-embedding-001")
 
-_DIMENSIONS = 8
 _INPUT_LIMIT, _OUTPUT_LIMIT = 1048576, 65536
 VERTEX = frozenset({"vertex", "vertexai", "google-vertex"})
 _THOUGHT = "The user wants an answer."
@@ -61,7 +59,7 @@ def _headers(request: RecordedRequest, reply: Reply) -> dict[str, str]:
     return {"vary": "Origin, X-Origin, Referer", **tier, **({} if reply.request_id is None else {"x-request-id": reply.request_id})}
 
 
-def _whole(request: RecordedRequest, reply: Reply, data: Any) -> Rendered:
+def whole(request: RecordedRequest, reply: Reply, data: Any) -> Rendered:
     """Return a JSON answer; without *data*, one without a body."""
     body = () if data is None else (json_bytes(data),)
     kind = "application/json; charset=UTF-8"
@@ -79,14 +77,14 @@ def event(said: Event) -> bytes:
     return data if data.endswith(b"\n") else b"data: %b\r\n\r\n" % data
 
 
-def _written_out(request: RecordedRequest, reply: Reply) -> Rendered | None:
+def written_out(request: RecordedRequest, reply: Reply) -> Rendered | None:
     """Return what the script wants sent as it is, if anything."""
     if reply.events is not None:
         return _streamed(request, reply, map(event, reply.events))
     if reply.raw is not None:
-        return _whole(request, reply, reply.raw)
+        return whole(request, reply, reply.raw)
     if reply.status < 200 or reply.status == 204 or 300 <= reply.status < 400:
-        return _whole(request, reply, None)
+        return whole(request, reply, None)
     return None
 
 
@@ -95,7 +93,7 @@ def _written_out(request: RecordedRequest, reply: Reply) -> Rendered | None:
 
 def render_error(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return an error in Google's form."""
-    written = _written_out(request, reply)
+    written = written_out(request, reply)
     if written is not None:
         return written
     failure = reply.failure or Failure()
@@ -110,10 +108,10 @@ def render_error(request: RecordedRequest, reply: Reply) -> Rendered:
     details = list(_details(failure, reason if bare else None, reply))
     if details:
         error["details"] = details
-    whole: Any = {"error": error}
+    body: Any = {"error": error}
     if request.endpoint.endswith(":streamGenerateContent") and request.query.get("alt") != "sse":
-        whole = [whole]
-    return _whole(request, reply, whole)
+        body = [body]
+    return whole(request, reply, body)
 
 
 def _details(failure: Failure, reason: str | None, reply: Reply) -> Iterator[dict[str, Any]]:
@@ -225,7 +223,7 @@ def _in_openai_words(body: dict[str, Any]) -> dict[str, Any]:
     """Return what *body* asks for in the words by which the fake's own answers are made."""
     config = mapping(body.get("generationConfig"))
     words: dict[str, Any] = {
-        "messages": [{"role": _role(content), "content": _text_of(content)} for content in rows(body.get("contents"))],
+        "messages": [{"role": _role(content), "content": text_of(content)} for content in rows(body.get("contents"))],
         "tools": [{"function": _function(one)} for tool in rows(body.get("tools")) for one in rows(tool.get("functionDeclarations"))],
         "stop": config.get("stopSequences"),
         "max_tokens": config.get("maxOutputTokens"),
@@ -252,7 +250,7 @@ def _role(content: dict[str, Any]) -> str:
     return "assistant" if content.get("role") == "model" else "user"
 
 
-def _text_of(content: dict[str, Any]) -> str:
+def text_of(content: dict[str, Any]) -> str:
     return "".join(str(part["text"]) for part in rows(content.get("parts")) if "text" in part and not part.get("thought"))
 
 
@@ -266,16 +264,16 @@ def _blocked(request: RecordedRequest, reply: Reply) -> dict[str, Any]:
 
 def render_content(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return an answer in one piece."""
-    written = _written_out(request, reply)
+    written = written_out(request, reply)
     if written is not None:
         return written
     if reply.refusal is not None:
-        return _whole(request, reply, _blocked(request, reply))
+        return whole(request, reply, _blocked(request, reply))
     said = _said(request, reply)
     thoughts = [part for part in said.parts if "text" in part]
     text = [{"text": said.answer.text, **_seal(said)}] if said.answer.text else []
     calls = [part for part in said.parts if "text" not in part]
-    return _whole(request, reply, said.piece([*thoughts, *text, *calls], last=True))
+    return whole(request, reply, said.piece([*thoughts, *text, *calls], last=True))
 
 
 def _seal(said: _Said) -> dict[str, str]:
@@ -284,7 +282,7 @@ def _seal(said: _Said) -> dict[str, str]:
 
 def render_stream(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return an answer in pieces: as events where they are asked for, else as a list that is written bit by bit."""
-    written = _written_out(request, reply)
+    written = written_out(request, reply)
     if written is not None:
         return written
     pieces = iter([_blocked(request, reply)]) if reply.refusal is not None else _pieces(_said(request, reply))
@@ -312,23 +310,23 @@ def _listed(pieces: Iterator[dict[str, Any]]) -> Iterator[bytes]:
     yield b"\n]"
 
 
-# Models, counts, embeddings.
+# Models and counts.
 
 
 def render_models(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return the list of models."""
-    written = _written_out(request, reply)
+    written = written_out(request, reply)
     if written is not None:
         return written
     if request.provider in VERTEX:
         listed = [{"name": f"publishers/google/models/{name}", "versionId": "default", "launchStage": "GA"} for name in MODELS]
-        return _whole(request, reply, {"publisherModels": listed})
-    return _whole(request, reply, {"models": [_model_row(name) for name in MODELS]})
+        return whole(request, reply, {"publisherModels": listed})
+    return whole(request, reply, {"models": [_model_row(name) for name in MODELS]})
 
 
 def render_model(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return what is known of one model."""
-    return _written_out(request, reply) or _whole(request, reply, _model_row(model_of(request)))
+    return written_out(request, reply) or whole(request, reply, _model_row(model_of(request)))
 
 
 def _model_row(name: str) -> dict[str, Any]:
@@ -345,26 +343,14 @@ def _model_row(name: str) -> dict[str, Any]:
 
 def render_count(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return how many tokens a request has."""
-    written = _written_out(request, reply)
+    written = written_out(request, reply)
     if written is not None:
         return written
     body = decoded(request)
     body = {} if isinstance(body, Reply) else mapping(body.get("generateContentRequest")) or body
     told = [*rows(body.get("contents")), mapping(body.get("systemInstruction"))]
-    total = sum(_text_of(content).count(" ") + 4 for content in told if content)
-    return _whole(request, reply, {"totalTokens": total, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": total}]})
-
-
-def render_embeddings(request: RecordedRequest, reply: Reply) -> Rendered:
-    """Return a vector of length one for each content, the same for the same content."""
-    written = _written_out(request, reply)
-    if written is not None:
-        return written
-    body = decoded(request)
-    body = {} if isinstance(body, Reply) else body
-    asked = rows(body.get("requests")) or [body]
-    vectors = [{"values": vector(_text_of(mapping(one.get("content"))), one.get("outputDimensionality") or _DIMENSIONS)} for one in asked]
-    return _whole(request, reply, {"embeddings": vectors} if "requests" in body else {"embedding": vectors[0]})
+    total = sum(text_of(content).count(" ") + 4 for content in told if content)
+    return whole(request, reply, {"totalTokens": total, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": total}]})
 
 
 def check_get(request: RecordedRequest) -> Reply | None:
@@ -375,16 +361,15 @@ def check_get(request: RecordedRequest) -> Reply | None:
 _MODEL = r"/v1[a-z0-9]*/(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/google/)?(?:models|tunedModels|endpoints)/[^/:]+"
 
 
-def _operation(name: str) -> re.Pattern[str]:
+def operation(name: str) -> re.Pattern[str]:
     return re.compile(f"{_MODEL}:{name}")
 
 
 WIRE = Wire(
     routes=(
-        Route(method="POST", path=_operation("generateContent"), check=check_generate, render=render_content),
-        Route(method="POST", path=_operation("streamGenerateContent"), check=check_generate, render=render_stream),
-        Route(method="POST", path=_operation("countTokens"), check=check_count, render=render_count),
-        Route(method="POST", path=_operation("(?:batchEmbedContents|embedContent)"), check=check_get, render=render_embeddings),
+        Route(method="POST", path=operation("generateContent"), check=check_generate, render=render_content),
+        Route(method="POST", path=operation("streamGenerateContent"), check=check_generate, render=render_stream),
+        Route(method="POST", path=operation("countTokens"), check=check_count, render=render_count),
         Route(method="GET", path=re.compile(r"/v1[a-z0-9]*/(?:publishers/google/)?models"), render=render_models),
         Route(method="GET", path=re.compile(_MODEL), check=check_get, render=render_model),
     ),

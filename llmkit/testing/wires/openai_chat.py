@@ -24,7 +24,7 @@ from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_checks import check_chat, check_embeddings, check_model, mapping, model_of
 from llmkit.testing.wires.openai_habits import Habits, error_body, habits_of
 
-__all__ = ["WIRE", "body_of", "render_chat", "render_error", "streamed", "unauthorized", "vector", "whole", "written_out"]
+__all__ = ["WIRE", "body_of", "packed", "render_chat", "render_error", "streamed", "unauthorized", "vector", "whole", "written_out"]
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-5", "gpt-5-mini", "o4-mini", "text-embedding-3-small", "text-embedding-3-large")
 
@@ -321,7 +321,7 @@ def render_embeddings(request: RecordedRequest, reply: Reply) -> Rendered:
     encoded = body.get("encoding_format") == "base64"
     vectors = [vector(one, body.get("dimensions") or _DIMENSIONS) for one in inputs]
     rows = [
-        {"object": "embedding", "index": index, "embedding": _base64(numbers) if encoded else numbers}
+        {"object": "embedding", "index": index, "embedding": packed(numbers) if encoded else numbers}
         for index, numbers in enumerate(vectors)
     ]
     tokens = sum(len(one) if isinstance(one, list) else str(one).count(" ") + 1 for one in inputs)
@@ -340,7 +340,8 @@ def vector(given: Any, dimensions: int) -> list[float]:
     return list(struct.unpack(f"<{dimensions}f", struct.pack(f"<{dimensions}f", *(number / length for number in numbers))))
 
 
-def _base64(vector: list[float]) -> str:
+def packed(vector: list[float]) -> str:
+    """Return *vector* as base64 of 32-bit floats."""
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 

@@ -72,6 +72,7 @@ _NOT_JSON = (
 )
 _MAX_STOPS = 4
 _MAX_INPUTS = 2048
+_MAX_INPUT_TOKENS = 300_000
 
 
 def refuse(message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> Reply:
@@ -138,6 +139,13 @@ def check_embeddings(request: RecordedRequest) -> Reply | None:
     if isinstance(given[0], (str, list)) and isinstance(given, list) and len(given) > _MAX_INPUTS:
         message = f"Invalid 'input': array too long. Expected an array with maximum length {_MAX_INPUTS}."
         return refuse(message, param="input", code="array_above_max_length")
+    tokens = sum(text.count(" ") + 1 for text in given if isinstance(text, str)) if isinstance(given, list) else 0
+    if tokens > _MAX_INPUT_TOKENS:
+        message = f"Requested {tokens} tokens, max {_MAX_INPUT_TOKENS} tokens per request"
+        return refuse(message, code="max_tokens_per_request")
+    encoding = body.get("encoding_format")
+    if encoding not in (None, "float", "base64"):
+        return refuse(f"Invalid value: '{encoding}'. Supported values are: 'float' and 'base64'.", param="encoding_format")
     return None
 
 

@@ -19,7 +19,7 @@ from llmkit.testing.wires.base import Rendered, Route, Wire, sse
 from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_chat import body_of, render_error, streamed, unauthorized, whole, written_out
 from llmkit.testing.wires.openai_checks import mapping, rows
-from llmkit.testing.wires.openai_responses_checks import check_responses, sealed, wants_seals
+from llmkit.testing.wires.openai_responses_checks import check_count, check_responses, sealed, wants_seals
 
 __all__ = ["WIRE"]
 
@@ -204,7 +204,7 @@ def _call_events(place: _Place) -> Iterator[dict[str, Any]]:
 WIRE = Wire(
     routes=(
         Route(method="POST", path=re.compile(r".*/responses"), check=check_responses, render=render_responses),
-        Route(method="POST", path=re.compile(r".*/responses/input_tokens"), render=render_count),
+        Route(method="POST", path=re.compile(r".*/responses/input_tokens"), check=check_count, render=render_count),
     ),
     render_error=render_error,
     unauthorized=unauthorized,

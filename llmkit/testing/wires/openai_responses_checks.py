@@ -16,7 +16,7 @@ from typing import Any
 from llmkit.testing.replies import RecordedRequest, Reply
 from llmkit.testing.wires.openai_checks import check_model, check_ranges, decoded, mapping, refuse, rows, strict_faults
 
-__all__ = ["check_responses", "sealed", "wants_seals"]
+__all__ = ["check_count", "check_responses", "sealed", "wants_seals"]
 
 Check = Callable[[dict[str, Any]], "Reply | None"]
 
@@ -27,6 +27,12 @@ _PARAMETERS = frozenset(
         "reasoning", "include", "previous_response_id", "conversation", "store", "background", "stream", "stream_options", "temperature",
         "top_p", "top_logprobs", "truncation", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_options",
         "prompt_cache_retention", "user", "prompt", "context_management", "moderation",
+    ]
+)
+_COUNTED = frozenset(
+    [
+        "conversation", "input", "instructions", "model", "parallel_tool_calls", "personality", "previous_response_id", "reasoning", "text",
+        "tool_choice", "tools", "truncation",
     ]
 )
 # fmt: on
@@ -66,6 +72,18 @@ def check_responses(request: RecordedRequest) -> Reply | None:
     if isinstance(body, Reply):
         return body
     refusals = (check(body) for check in _CHECKS)
+    return _check_model(body) or next(filter(None, refusals), None)
+
+
+def check_count(request: RecordedRequest) -> Reply | None:
+    """Return the refusal of a request to count tokens, or None."""
+    body = decoded(request)
+    if isinstance(body, Reply):
+        return body
+    unknown = next((name for name in body if name not in _COUNTED), None)
+    if unknown is not None:
+        return refuse(f"Unknown parameter: '{unknown}'.", param=unknown, code="unknown_parameter")
+    refusals = (check(body) for check in (_check_kinds, _check_input, _check_calls, _check_tools, _check_format))
     return _check_model(body) or next(filter(None, refusals), None)
 
 

@@ -166,7 +166,8 @@ def test_models_counts_and_vectors() -> None:
     cloud = json.loads(b"".join(rendered(asked(operation="", provider="vertex", base="/v1beta1/publishers/google/models")).body))
     counted = answered(operation="countTokens")
     inner = answered({"generateContentRequest": {"contents": [USER, USER]}}, operation="countTokens")
-    vectors = answered({"requests": [{"content": USER}, {"content": USER, "outputDimensionality": 3}]}, operation="batchEmbedContents")
+    one = {"model": f"models/{LATE}", "content": USER}
+    vectors = answered({"requests": [one, {**one, "outputDimensionality": 3}]}, operation="batchEmbedContents")
 
     assert [f"models/{name}" for name in MODELS] == [row["name"] for row in listed["models"]]
     assert len(MODELS) == len(cloud["publisherModels"])
