@@ -9,6 +9,7 @@ from typing import Any
 from attrs import Attribute, evolve, field, frozen
 
 from llmkit.auth.base import Auth, CallableAuth, HeaderAuth, NoAuth
+from llmkit.cache.opening import holds_password
 from llmkit.errors import ConfigurationError
 from llmkit.events import Hook, as_hooks
 from llmkit.models.request import check_headers, check_parameter, check_seconds
@@ -84,6 +85,7 @@ class Settings:
     hedge: Hedge | None = field(default=None, validator=_is_a(Hedge))
     hooks: tuple[Hook, ...] = field(default=(), converter=as_hooks)
     weight: float = 1.0  # of the first model, under strategy="weighted"
+    cache: Any = field(default=None, repr=False)  # a Redis's address may hold a password
     transport: Any = None
     default_headers: Mapping[str, str] | None = field(default=None, repr=False)
     options: Mapping[str, Any] | None = field(default=None, repr=False)  # may hold a token
@@ -171,7 +173,7 @@ class Settings:
             msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
             raise ConfigurationError(msg)
         holds_key = self.api_key is not None or self.api_keys is not None or not SECRET_OPTIONS.isdisjoint(self.options or {})
-        if holds_key and not self.pickle_keys:
+        if (holds_key or holds_password(self.cache)) and not self.pickle_keys:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)
         return {name: getattr(self, name) for name in SETTINGS}
