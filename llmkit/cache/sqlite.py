@@ -106,7 +106,8 @@ class SqliteCache(ResponseCache):
         self._clock = clock
         self._inode: tuple[int, int] | None = None
         self._file_secret: bytes | None = None
-        self._uses: dict[str, float] = {}
+        self._uses: dict[str, float] = {}  # since the file was last told
+        self._untold = 0
         self._last_use = 0.0
         self._is_paused = False
         super().__init__(ttl=ttl, stale_if_error=stale_if_error)
@@ -125,7 +126,8 @@ class SqliteCache(ResponseCache):
                 msg = "an entry does not match its checksum"
                 raise CacheFault(msg)
             self._uses[key] = self._now_used()
-            if len(self._uses) >= USES_HELD:
+            self._untold += 1
+            if self._untold >= USES_HELD:
                 with _transaction(db):
                     self._tell_uses(db)
         return payload, self._clock() - created
@@ -182,7 +184,7 @@ class SqliteCache(ResponseCache):
         return self._last_use
 
     def _tell_uses(self, db: sqlite3.Connection) -> None:
-        uses, self._uses = self._uses, {}
+        uses, self._uses, self._untold = self._uses, {}, 0
         db.executemany("UPDATE answers SET used = ? WHERE key = ? AND used < ?", [(at, key, at) for key, at in uses.items()])
 
     # -- the file
@@ -304,7 +306,7 @@ class SqliteCache(ResponseCache):
         self._db = None
         self._lock = threading.RLock()
         self._is_paused = False
-        self._uses = {}
+        self._uses, self._untold = {}, 0
 
     def __del__(self) -> None:
         self.close()
