@@ -27,8 +27,9 @@ def answer(request: RecordedRequest) -> Reply:
 
 
 @pytest.mark.parametrize("code", SNIPPETS)
-def test_a_snippet_runs(code: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snippet_runs(code: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As it stands, with nothing but a key and an address in the environment."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-readme-0123456789")
     monkeypatch.setenv("OPENAI_BASE_URL", server.url("openai"))
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-readme-9876543210")

@@ -3,7 +3,7 @@ One call and a cache: what is looked up, what is kept, who waits for whom.
 
 Rule 1: kept is what was asked of the endpoint that answered it, whole and as it should be: never an error, a part, a refusal, or an answer
         that another endpoint gave in its place.
-Rule 2: whoever is to ask looks once more first: who led before may just have kept the answer.
+Rule 2: whoever is to ask looks once more first, if anybody here has asked meanwhile: it may have been this, and have been kept.
 Rule 3: a stream neither leads nor waits. It goes at its reader's pace, and who holds one may well ask the same question beside it.
 Rule 4: nothing here waits; ``find``, ``again`` and ``keep`` may read and write, and an event loop has them done in a thread where the
         call ``blocks``.
@@ -61,7 +61,7 @@ class Caching:
 class CachedCall:
     """The dealings of one call with a cache."""
 
-    __slots__ = ("_caching", "_endpoint", "_key", "_stale", "cache", "call")
+    __slots__ = ("_caching", "_endpoint", "_ends", "_key", "_stale", "cache", "call")
 
     def __init__(self, call: Call[CompletionResponse], caching: Caching) -> None:
         self.call = call
@@ -69,6 +69,7 @@ class CachedCall:
         self._caching = caching
         self._endpoint = call.endpoint
         self._key: str | None = None
+        self._ends = 0  # of flights, before this call looked
         self._stale: bytes | None = None  # what will do where the endpoint is down
 
     @property
@@ -122,6 +123,7 @@ class CachedCall:
     def find(self) -> CompletionResponse | None:
         """Return the answer that is kept for this question, if there is one."""
         self._key = self._caching.key_of(self.call)
+        self._ends = self.cache.flights.ends
         found = self._look()
         if found is None and self.call.job.request is not None and self.call.job.request.stream:
             self.cache.count_miss()  # it asks at once
@@ -137,7 +139,8 @@ class CachedCall:
         if seat.role == "served" and seat.payload is not None:
             found = self._read(seat.payload)
         else:
-            found = self._look() if seat.role == "leads" else None
+            has_others = seat.role == "leads" and self.cache.flights.ends != self._ends
+            found = self._look() if has_others else None
         if found is None and seat.role != "waits":  # else its time is over, and nothing will be sent
             self.cache.count_miss()
         return found

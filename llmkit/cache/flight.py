@@ -71,9 +71,14 @@ class Seat:
 
 
 class Flights:
-    """The flights of one cache in this process. Safe to share between threads and tasks; it never waits."""
+    """
+    The flights of one cache in this process. Safe to share between threads and tasks; it never waits.
+
+    ``ends`` counts leaders that ended: while it stands, nobody here has asked and kept anything.
+    """
 
     def __init__(self) -> None:
+        self.ends = 0
         self._lock = threading.Lock()
         self._in_air: dict[str, Flight] = {}
         renewed_in_child(self)
@@ -111,6 +116,7 @@ class Flights:
             flight = leader._flight
             if flight is None or flight.leader is not leader:
                 return
+            self.ends += 1
             self._forget(flight, leader._key)
             leader._flight, leader.role = None, "alone"
             woken = list(flight.waiting)
@@ -132,6 +138,7 @@ class Flights:
                 flight.waiting.pop(seat, None)
                 if flight.leader is not seat:
                     return
+                self.ends += 1
                 heir = flight.leader = next(iter(flight.waiting), None)
                 if heir is None:
                     self._forget(flight, seat._key)
