@@ -61,7 +61,8 @@ def table(results: list[Result], baseline: dict[str, dict[str, float]]) -> str:
 
 def surroundings() -> str:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("requests", "urllib3", "aiohttp", "openai"))
-    return f"Python {platform.python_version()} on {platform.machine()}; {libraries}. CPU time of the client, of caches the time that passes; medians."
+    what = "CPU time of the client, of caches the time that passes; medians."
+    return f"Python {platform.python_version()} on {platform.machine()}; {libraries}. {what}"
 
 
 def record(results: list[Result]) -> dict[str, object]:

@@ -41,8 +41,11 @@ async def answered(cached: CachedCall, send: Callable[[Call[CompletionResponse]]
             return False
         return True
 
-    with cached.board(wake) as seat:
+    with cached.boarded(wake) as seat:
         if seat.role == "waits":
+            task = asyncio.current_task()
+            assert task is not None  # a coroutine that waits is run by one
+            cached.ends_by(partial(loop.call_soon_threadsafe, task.cancel))
             await asyncio.wait((woken,), timeout=cached.patience())
         found = await aside(cached, partial(cached.again, seat))
         if found is not None:

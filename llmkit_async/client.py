@@ -15,8 +15,8 @@ from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
 from llmkit.routing import Router
 from llmkit.settings import Settings
-from llmkit_async.hedging import raced
 from llmkit_async._cached import answered, aside
+from llmkit_async.hedging import raced
 
 if TYPE_CHECKING:
     from llmkit.cache.base import ResponseCache

@@ -2,7 +2,7 @@
 One call and a cache: what is looked up, what is kept, who waits for whom.
 
 Rule 1: kept is what was asked of the endpoint that answered it, whole and as it should be: never an error, a part, a refusal, or an answer
-        that another endpoint gave in its place.
+        that another endpoint gave in its place, as a fallback or in a race.
 Rule 2: whoever is to ask looks once more first, if anybody here has asked meanwhile: it may have been this, and have been kept.
 Rule 3: a stream neither leads nor waits. It goes at its reader's pace, and who holds one may well ask the same question beside it.
 Rule 4: nothing here waits; ``find``, ``again`` and ``keep`` may read and write, and an event loop has them done in a thread where the
@@ -16,6 +16,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -89,8 +90,9 @@ class CachedCall:
             return True
 
         # Whoever this thread would wait for might be a task of the loop that it would stop.
-        with self.board(None if _runs_a_loop() else wake) as seat:
+        with self.boarded(None if _runs_a_loop() else wake) as seat:
             if seat.role == "waits":
+                self.ends_by(woken.set)
                 woken.wait(self.patience())
             found = self.again(seat)
             if found is not None:
@@ -127,12 +129,24 @@ class CachedCall:
         found = self._look()
         if found is None and self.call.job.request is not None and self.call.job.request.stream:
             self.cache.count_miss()  # it asks at once
-        return found
+        return self._told(found)
 
-    def board(self, wake: Callable[[], bool] | None) -> Seat:
-        """Return a place among those who ask the same; without *wake* it does not wait for others."""
+    @contextmanager
+    def boarded(self, wake: Callable[[], bool] | None) -> Iterator[Seat]:
+        """Lend a place among those who ask the same; without *wake* it does not wait for others."""
         # A cache that cannot be used has nothing to share, and the question no key: it is asked by each for itself.
-        return self.cache.flights.board(self._key if self._key is not None else f"lone {id(self)}", wake)
+        key = self._key if self._key is not None else f"lone {id(self)}"
+        try:
+            with self.cache.flights.board(key, wake) as seat:
+                yield seat
+        except BaseException as error:
+            self.call.abandon(error)
+            raise
+
+    def ends_by(self, end: Callable[[], object]) -> None:
+        """Take note that the call waits for another: *end* ends that, from whatever thread."""
+        self.call.active.add(self.call)
+        self.call.cut.arm(end)
 
     def again(self, seat: Seat) -> CompletionResponse | None:
         """Return what *seat* was served, or what has been kept meanwhile; None if this call is to ask."""
@@ -143,7 +157,7 @@ class CachedCall:
             found = self._look() if has_others else None
         if found is None and seat.role != "waits":  # else its time is over, and nothing will be sent
             self.cache.count_miss()
-        return found
+        return self._told(found)
 
     def keep(self, answer: CompletionResponse, seat: Seat | None = None) -> None:
         """Keep *answer*, which this call has brought, and give it to those who wait for *seat*; else let them go."""
@@ -205,8 +219,27 @@ class CachedCall:
         self.cache.count_hit(answer.usage, paid, stale=stale)
         return answer
 
+    def _told(self, answer: CompletionResponse | None) -> CompletionResponse | None:
+        """Return *answer*; if there is one, the call is over, and whoever watches it is told."""
+        if answer is not None:
+            self.call.active.discard(self.call)
+            if self.call.hooks:
+                self.call.tell("call.end", response=answer)
+        return answer
+
+    def _is_of_its_endpoint(self, answer: CompletionResponse) -> bool:
+        """Whether *answer* came from where this question was to go, and for the account that was to ask it."""
+        endpoint = self._endpoint
+        if self.call.endpoint is not endpoint:
+            return False
+        # The winner of a race is another call: its ledger tells where it was.
+        labels = {row["label"] for row in endpoint.pool.snapshot()} if endpoint.pool is not None else {None}
+        here = (endpoint.provider.name, endpoint.model, endpoint.origin)
+        served = [each for each in answer.attempts if each.error is None]
+        return all((each.provider, each.model, each.endpoint) == here and each.key in labels for each in served)
+
     def _dumped(self, answer: CompletionResponse) -> bytes | None:
-        if self.call.endpoint is not self._endpoint or not is_keepable(answer):
+        if not is_keepable(answer) or not self._is_of_its_endpoint(answer):
             return None
         try:
             return dump(answer)

@@ -58,7 +58,7 @@ def test_an_answer_that_was_kept_meanwhile_is_not_asked_for(cached: Cached) -> N
     assert late.find() is None
     early.answer(fine)
 
-    with late.board(None) as seat:
+    with late.boarded(None) as seat:
         found = late.again(seat)
 
     assert found is not None
@@ -71,7 +71,7 @@ def test_where_a_cache_cannot_be_used_each_asks_for_itself(cached: Cached, cache
     one, other = cached(), cached()
     assert [None, None] == [one.find(), other.find()]
 
-    with one.board(None) as seat, other.board(None) as beside:
+    with one.boarded(None) as seat, other.boarded(None) as beside:
         one.keep(ANSWER, seat)
 
     assert ["gone", "gone"] == [seat.role, beside.role]
@@ -108,7 +108,7 @@ def test_who_waits_in_vain_counts_no_request(cached: Cached, cache: LLMCache) ->
     def too_late(call: object) -> CompletionResponse:
         raise DeadlineExceededError("too late")
 
-    with leader.board(None) as seat:
+    with leader.boarded(None) as seat:
         leader.again(seat)
         with pytest.raises(DeadlineExceededError):
             cached(deadline=0.02).answer(too_late)

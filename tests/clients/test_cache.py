@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from llmkit import (
     APIKeyPool,
@@ -23,6 +24,8 @@ from llmkit import (
     CompletionResponse,
     ConfigurationError,
     DeadlineExceededError,
+    Event,
+    Hedge,
     InternalError,
     InvalidRequestError,
     LLMCache,
@@ -30,6 +33,7 @@ from llmkit import (
     SqliteCache,
     StreamInterruptedError,
     StructuredOutputError,
+    Target,
     tool_result,
 )
 from llmkit.testing import FakeServer, RecordedRequest, Reply
@@ -791,19 +795,103 @@ def test_no_key_and_no_prompt_is_in_the_file(
     assert "canary" not in repr(client.cache.stats()) + repr(client.cache)
 
 
-def test_an_answer_from_an_endpoint_that_took_over_is_not_kept(server: FakeServer) -> None:
+@pytest.mark.parametrize("operation", ["complete", "stream"])
+def test_what_a_fallback_said_is_not_kept(connect: Connect, server: FakeServer, operation: str) -> None:
     """The question was asked of another; when that one is back, it is to answer itself."""
-    with Client("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-0123456789", cache=True) as client:
-        call = client._router.completion("Say hi", model=None, stream=False, timeout=None, deadline=None, parameters={})
-        cached = client._router.cached(call)
-        assert cached is not None
-        assert cached.find() is None
-        answer = client._send(call)
-        call.endpoint = client._router.endpoint("gpt-4o")
+    down = [True]
+    server.always(lambda request: Reply.error(500) if down and request.json["model"] == "model-a" else Reply(request.json["model"]))
+    client = connect(["openai/model-a", "openai/model-b"], cache=True, **NO_RETRIES)
+    ask = client.complete if operation == "complete" else lambda prompt: client.stream(prompt).collect()
 
-        cached.keep(answer)
+    texts = [ask("Say hi").text]
+    down.clear()
+    texts += [ask("Say hi").text for _ in range(2)]
 
-        assert not client.complete("Say hi").cached
+    assert ["model-b", "model-a", "model-a"] == texts
+    assert (1, 2) == (client.cache.stats().hits, client.cache.stats().misses)
+
+
+@pytest.mark.parametrize("other", ["openai/model-b", Target("openai/model-a", api_key="sk-of-another-account")], ids=["model", "account"])
+def test_what_a_rival_said_elsewhere_is_not_kept(connect: Connect, server: FakeServer, other: Any) -> None:
+    """Another model, or the same one for another account, won the race."""
+    server.enqueue(Reply("slow", delay=5), Reply("quick"))
+    target = evolve(other, base_url=server.url("openai")) if isinstance(other, Target) else other
+    client = connect(["openai/model-a", target], cache=True, hedge=Hedge(delay=0.03, max_share=1.0))
+
+    first = client.complete("Say hi")
+
+    assert "quick" == first.text
+    assert 0 == client.cache.stats().entries
+
+
+def test_what_a_rival_said_in_the_same_place_is_kept(connect: Connect, server: FakeServer) -> None:
+    """It is the same question, asked twice."""
+    server.enqueue(Reply("slow", delay=5), Reply("quick"))
+    client = connect(cache=True, hedge=Hedge(delay=0.03, max_share=1.0))
+
+    texts = [client.complete("Say hi").text for _ in range(2)]
+
+    assert ["quick", "quick"] == texts
+    assert 2 == server.hits
+
+
+def test_a_kept_answer_is_told_to_who_watches(connect: Connect, server: FakeServer) -> None:
+    """The call begins and ends, and there is no attempt between."""
+    told: list[Event] = []
+    client = connect(cache=True, hooks=told.append)
+    client.complete("Say hi")
+    del told[:]
+
+    replies = [client.complete("Say hi"), client.stream("Say hi").collect()]
+
+    assert ["call.start", "call.end"] * 2 == [event.name for event in told]
+    assert replies == [told[1].response, told[3].response]
+
+
+def test_who_waits_for_another_call_is_released_by_cancel_all(server: FakeServer) -> None:
+    """The one who asks too, and nothing is left."""
+    server.always(Reply("Slow", delay=5))
+    told: list[Event] = []
+    arguments: dict[str, Any] = {"base_url": server.url("openai"), "api_key": "sk-test-0123456789", "cache": True, "hooks": told.append}
+    with Client("openai/gpt-4o-mini", **arguments) as client:
+        raised: list[BaseException] = []
+
+        def ask() -> None:
+            try:
+                client.complete("Say hi")
+            except BaseException as error:
+                raised.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        server.wait_for(lambda server: server.hits == 1 and len(client._router.active) == 5)
+
+        count = client.cancel_all()
+        for thread in threads:
+            thread.join(3)
+
+        assert client.cache is not None
+        assert (5, 0, 0) == (count, len(client.cache.flights), len(client._router.active))
+    assert [concurrent.futures.CancelledError] * 5 == [type(error) for error in raised]
+    assert 5 == sum(event.name == "call.end" for event in told)
+
+
+def test_tasks_that_wait_for_another_are_released_by_cancel_all(server: FakeServer) -> None:
+    """The same on an event loop."""
+    server.always(Reply("Slow", delay=5))
+
+    async def main() -> list[Any]:
+        async with AsyncClient("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-0123456789", cache=True) as client:
+            tasks = [asyncio.create_task(client.complete("Say hi")) for _ in range(5)]
+            await asyncio.to_thread(server.wait_for, lambda server: server.hits == 1)
+            client.cancel_all()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert client.cache is not None
+            assert (0, 0) == (len(client.cache.flights), len(client._router.active))
+            return results
+
+    assert [asyncio.CancelledError] * 5 == [type(result) for result in asyncio.run(main())]
 
 
 def test_a_request_the_endpoint_was_found_not_to_take_whole_is_the_same_question(connect: Connect, server: FakeServer) -> None:
