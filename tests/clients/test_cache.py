@@ -138,7 +138,7 @@ def test_a_check_is_no_question(connect: Connect, server: FakeServer) -> None:
 
 
 def test_what_is_saved_is_counted(connect: Connect, server: FakeServer, cache: Any) -> None:
-    """In answers and tokens."""
+    """In answers, tokens and money; what the client has used is what was asked for."""
     client = connect(cache=cache)
 
     reply = client.complete("Say hi")
@@ -148,6 +148,8 @@ def test_what_is_saved_is_counted(connect: Connect, server: FakeServer, cache: A
     stats = client.cache.stats()
     assert (3, 1, 0.75, 1) == (stats.hits, stats.misses, stats.hit_rate, stats.entries)
     assert 3 * reply.usage.total_tokens == stats.saved.total_tokens > 0
+    assert 3 * reply.cost == stats.saved_cost > 0
+    assert (reply.usage.output_tokens, reply.cost) == (client.usage.output_tokens, client.usage.estimated_cost)
 
 
 # -- what may not be shared
