@@ -12,11 +12,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from llmkit import Client, LLMKitError
-from llmkit.auth.google import GoogleCredentials, GoogleToken
+from llmkit.auth.databricks import databricks_tokens
+from llmkit.auth.entra import EntraSource
+from llmkit.auth.google import GoogleCredentials
+from llmkit.auth.snowflake import KeyPair
+from llmkit.auth.tokens import GivenToken, RenewedToken
 from llmkit.cache.key import IGNORED, Keys, _question
 from llmkit.call import Call
 from llmkit.models.response import CompletionResponse
-from llmkit.secrets import Headers
+from llmkit.secrets import Headers, Secret
+from llmkit.transport.settings import TransportSettings
 
 KEYS = Keys(b"s" * 32)
 
@@ -246,16 +251,24 @@ class Credentials:
         vars(self).update(facts)
 
 
+TRANSPORT = TransportSettings()
+SECRET = Secret("s3cret-0123456789")
+
+
 @pytest.mark.parametrize(
     ("auth", "account"),
     [
-        (lambda: GoogleToken("ya29.one"), "ya29.one"),
-        (lambda: GoogleToken(lambda: "ya29.two"), "ya29.two"),
+        (lambda: GivenToken("ya29.one", "Google's"), "ya29.one"),
+        (lambda: GivenToken(lambda: "ya29.two", "Google's"), "ya29.two"),
         (lambda: GoogleCredentials(Credentials(service_account_email="a@b.iam.gserviceaccount.com")), "a@b.iam.gserviceaccount.com"),
         (lambda: GoogleCredentials(Credentials(service_account_email="default", refresh_token="1//x")), "1//x"),
         (lambda: GoogleCredentials(Credentials()), None),
+        (lambda: databricks_tokens("https://x.example", "client", SECRET, TRANSPORT), "client https://x.example/oidc/v1/token"),
+        (lambda: RenewedToken(KeyPair(account="org-acc", user="me", private_key="x")), "ORG-ACC.ME"),
+        (lambda: RenewedToken(EntraSource(tenant_id="t", client_id="c", client_secret=SECRET)), "c t None"),
+        (lambda: RenewedToken(EntraSource()), None),
     ],
 )
-def test_google_says_whose_credentials_they_are(auth: Callable[[], Any], account: str | None) -> None:
-    """The service account, the user's grant, or the token that was given."""
+def test_whose_credentials_they_are_is_said_where_it_is_known(auth: Callable[[], Any], account: str | None) -> None:
+    """The service account, the user's grant, the client, the user; or the token that was given."""
     assert account == auth().account()
