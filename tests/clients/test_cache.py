@@ -577,7 +577,7 @@ def test_a_thread_with_a_loop_does_not_wait_for_its_tasks(server: FakeServer) ->
         async with AsyncClient("openai/gpt-4o-mini", **kwargs) as twin:
             with Client("openai/gpt-4o-mini", **kwargs) as client:
                 leader = asyncio.create_task(twin.complete("Say hi"))
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)  # now it leads
                 return [client.complete("Say hi"), await leader]
 
     answers = asyncio.run(main())
@@ -618,15 +618,14 @@ def test_a_failure_is_not_shared(server: FakeServer) -> None:
 
 def test_an_answer_that_may_not_be_kept_sends_all_for_their_own(server: FakeServer) -> None:
     """At once, and not one after the other."""
-    server.always(Reply("Cut", finish_reason="length", delay=0.1))
+    server.always(Reply("Cut", finish_reason="length", delay=0.2))
     with Client("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-0123456789", cache=True) as client:
-        began = time.monotonic()
         results = together(client, 10)
-        spent = time.monotonic() - began
 
     assert ["Cut"] * 10 == [result.text for result in results]
     assert 10 == server.hits
-    assert spent < 0.9  # one after the other they take 1.0 s
+    arrivals = [request.at for request in server.requests]
+    assert max(arrivals) - min(arrivals) < 1.2  # one after the other they take 1.8 s
 
 
 def test_an_old_answer_is_shared_when_the_endpoint_is_down(server: FakeServer) -> None:
@@ -637,7 +636,7 @@ def test_an_old_answer_is_shared_when_the_endpoint_is_down(server: FakeServer) -
     with Client("openai/gpt-4o-mini", **kwargs) as client:
         client.complete("Say hi")
         clock.now += 30
-        server.always(Reply(status=503, delay=0.1))
+        server.always(Reply(status=503, delay=0.25))
 
         results = together(client, 20)
 
@@ -659,7 +658,7 @@ def test_who_waits_keeps_its_own_deadline(server: FakeServer) -> None:
 
         spent = time.monotonic() - began
         leader.join(10)
-    assert 0.09 < spent < 0.3
+    assert 0.09 < spent < 0.45
     assert 1 == server.hits
 
 
