@@ -12,7 +12,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import cases
+from benchmarks import caching, cases
 from benchmarks.measure import Result, server
 
 BASELINE = Path(__file__).with_name("baseline.json")
@@ -33,6 +33,8 @@ def main() -> None:
             *cases.streams(base, rounds),
             *cases.async_calls(base, rounds),
             *cases.streams_async(base, rounds),
+            *caching.zipf(base, *((2_000, 400) if options.quick else (10_000, 2_000))),
+            *caching.hits(base, rounds),
         ]
     baseline = json.loads(BASELINE.read_text())["ratios"] if BASELINE.exists() else {}
     print(table(results, baseline))
@@ -59,7 +61,8 @@ def table(results: list[Result], baseline: dict[str, dict[str, float]]) -> str:
 
 def surroundings() -> str:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("requests", "urllib3", "aiohttp", "openai"))
-    return f"Python {platform.python_version()} on {platform.machine()}; {libraries}. CPU time of the client; medians."
+    what = "CPU time of the client, of caches the time that passes; medians."
+    return f"Python {platform.python_version()} on {platform.machine()}; {libraries}. {what}"
 
 
 def record(results: list[Result]) -> dict[str, object]:

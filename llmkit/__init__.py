@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from llmkit.cache.base import CacheStats as CacheStats
+    from llmkit.cache.memory import LLMCache as LLMCache
+    from llmkit.cache.redis import RedisCache as RedisCache
+    from llmkit.cache.sqlite import SqliteCache as SqliteCache
     from llmkit.catalogue.estimates import estimate_cost as estimate_cost
     from llmkit.catalogue.registry import ModelRegistry as ModelRegistry
     from llmkit.client import Client as Client
@@ -113,6 +117,10 @@ if TYPE_CHECKING:
     from llmkit.transport.base import TransportError as TransportError
 
 _HOMES = {
+    "llmkit.cache.base": "CacheStats",
+    "llmkit.cache.memory": "LLMCache",
+    "llmkit.cache.redis": "RedisCache",
+    "llmkit.cache.sqlite": "SqliteCache",
     "llmkit.client": "Client CompletionStream",
     "llmkit.catalogue.estimates": "estimate_cost",
     "llmkit.catalogue.registry": "ModelRegistry",

@@ -31,6 +31,7 @@ from llmkit.resilience.hedge import HedgePolicy
 from llmkit.resilience.retry import RetryConfig
 
 if TYPE_CHECKING:
+    from llmkit.cache.calls import Caching
     from llmkit.dialects.base import Place
     from llmkit.endpoints import Endpoint
     from llmkit.events import EventName
@@ -118,6 +119,7 @@ class Call(Generic[Answer]):
     active: set[Call[Any]] = field(factory=set)
     trackers: tuple[Tracker, ...] = ()  # that count what it uses
     budgets: tuple[Budget, ...] = ()  # that bound what it may cost
+    caching: Caching | None = None  # the client's, where this call may use it
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     number: int = field(init=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,8 @@ from llmkit.settings import Settings
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from llmkit.cache.base import ResponseCache
+    from llmkit.cache.calls import CachedCall
     from llmkit.call import Call
     from llmkit.config.values import LLMConfig
     from llmkit.detection import Detection
@@ -77,6 +80,7 @@ class Client:
         rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
         fallbacks: Sequence[str | Target | Mapping[str, Any]] = (),
         hedge: Hedge | Mapping[str, Any] | None = None,
+        cache: ResponseCache | str | os.PathLike[str] | bool | None = None,
         budget: Amount | Budget | None = None,
         transport: Transport | None = None,
         default_headers: Mapping[str, str] | None = None,
@@ -110,6 +114,7 @@ class Client:
                 rate_limit=rate_limit,
                 fallbacks=fallbacks,
                 hedge=hedge,
+                cache=cache,
                 budget=budget,
                 transport=transport,
                 default_headers=default_headers,
@@ -212,12 +217,13 @@ class Client:
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         deadline: float | None = None,
+        cache: bool | None = None,
     ) -> CompletionResponse:
         """
         Return the model's answer to *messages*.
 
         Only what is given is sent. ``timeout`` is seconds to connect and for the longest silence, ``deadline`` seconds for the whole
-        call with all its waits and retries.
+        call with all its waits and retries. ``cache=False`` passes the client's cache over.
 
         Raises:
             ConfigurationError: If something given is wrong, and ``UnsupportedParameterError`` if the provider does not know it;
@@ -226,7 +232,7 @@ class Client:
             DeadlineExceededError: If the deadline passed first.
             StructuredOutputError: If the answer does not fit ``response_format``.
         """
-        return raced(self._send, self._completion(False, locals()))
+        return self._answer(self._completion(False, locals()))
 
     def stream(
         self,
@@ -253,6 +259,7 @@ class Client:
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         deadline: float | None = None,
+        cache: bool | None = None,
     ) -> CompletionStream:
         """
         Return the answer as a stream of chunks; the request goes out when the first is asked for.
@@ -347,6 +354,11 @@ class Client:
         """Return the exact request that ``complete`` would send, credentials masked, and why it would go there. Sends nothing."""
         return self._router.explain(messages, model=model, stream=stream, parameters=parameters)
 
+    @property
+    def cache(self) -> ResponseCache | None:
+        """The cache of this client's answers: its ``stats()``, ``clear()``."""
+        return self._router.cache
+
     def breaker(self, model: str | None = None) -> CircuitBreaker | None:
         """Return the circuit breaker of *model*'s endpoint, or of the client's own; None where breakers are off."""
         return self._router.endpoint(model).breaker
@@ -365,8 +377,14 @@ class Client:
             stream=stream,
             timeout=arguments.pop("timeout"),
             deadline=arguments.pop("deadline"),
+            cache=arguments.pop("cache"),
             parameters={name: value for name, value in arguments.items() if value is not None and name != "self"},
         )
+
+    def _answer(self, call: Call[CompletionResponse]) -> CompletionResponse:
+        cached = self._router.cached(call)
+        send = partial(raced, self._send)
+        return send(call) if cached is None else cached.answer(send)
 
     @backed_off
     def _send(self, call: Call[Answer]) -> Answer:
@@ -418,6 +436,8 @@ class Client:
     def close(self) -> None:
         """Close idle connections; later calls are refused, calls in flight end by themselves. Idempotent."""
         self._router.closed = True
+        if self._router.own_cache is not None:
+            self._router.own_cache.close()
         if self._router.settings.transport is None:
             self._transport.close()
 
@@ -447,7 +467,8 @@ class CompletionStream:
     def __init__(self, client: Client, call: Call[CompletionResponse]) -> None:
         self._client = client
         self._call = call
-        self._chunks = self._read()
+        cached = client._router.cached(call)
+        self._chunks = self._read() if cached is None else self._replay(cached)
         self._response: CompletionResponse | None = None
 
     @property
@@ -491,6 +512,27 @@ class CompletionStream:
                 exchange.stream.drain()
         yield from exchange.ready
         self._response = exchange.result()
+
+    def _replay(self, cached: CachedCall) -> Generator[CompletionChunk, None, None]:
+        """Yield the answer that is kept, else the stream, whose answer is kept then."""
+        found = cached.find()
+        if found is None:
+            chunks = self._read()
+            begun = False
+            try:
+                for chunk in chunks:
+                    begun = True
+                    yield chunk
+                cached.keep(self.response)
+                return
+            except LLMKitError as error:
+                found = None if begun else cached.rescue(error)
+                if found is None:
+                    raise
+            finally:
+                chunks.close()
+        yield from cached.replay(found)
+        self._response = found
 
     def close(self) -> None:
         """Close the connection and give the key back. Idempotent."""

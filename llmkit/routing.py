@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from llmkit.abilities import check_abilities
+from llmkit.cache.opening import open_cache
 from llmkit.call import Call, Job, Other
 from llmkit.catalogue.facts import is_embedding_model
 from llmkit.catalogue.registry import cost_of
@@ -32,6 +33,8 @@ from llmkit.strategies import Candidate, ranked
 from llmkit.transport.base import HttpRequest
 
 if TYPE_CHECKING:
+    from llmkit.cache.base import ResponseCache
+    from llmkit.cache.calls import CachedCall, Caching
     from llmkit.counting import Counting
     from llmkit.dialects.embedding import Embedder
     from llmkit.embedding import Embedding
@@ -52,6 +55,8 @@ class Router:
         self._turns = itertools.count()
         self._hedging = HedgePolicy(settings.hedge) if settings.hedge is not None else None
         self.active: set[Call[Any]] = set()
+        self.cache = open_cache(settings.cache)
+        self._own_caching: Caching | None = None
         self.closed = False
         self.tracker = Tracker()
 
@@ -73,6 +78,7 @@ class Router:
         timeout: float | None,
         deadline: float | None,
         parameters: Mapping[str, Any],
+        cache: bool | None = None,
     ) -> Call[CompletionResponse]:
         """
         Return the call that completes *messages*; everything wrong with it is refused here, before a byte is sent.
@@ -84,13 +90,15 @@ class Router:
             return self._completing(endpoint, messages, stream=stream, parameters=parameters)
 
         first, *others = self._order(model)
-        return self._call(
+        call = self._call(
             first.endpoint,
             job(first.endpoint),
             others=[Other(endpoint=other.endpoint, job=partial(job, other.endpoint), on=other.on) for other in others],
             timeout=timeout,
             deadline=deadline,
         )
+        call.caching = self._caching(cache)
+        return call
 
     def _others(self) -> tuple[Candidate, ...]:
         """Return the endpoints beside the client's own. Raises ``ConfigurationError`` if one cannot be made: now, not in an outage."""
@@ -197,6 +205,34 @@ class Router:
         )
         return Counting(request=request, call=self._call(endpoint, job, timeout=timeout, deadline=deadline))
 
+    def cached(self, call: Call[CompletionResponse]) -> CachedCall | None:
+        """Return the dealings of *call* with the client's cache; None where it has none with it."""
+        if call.caching is None:
+            return None
+        from llmkit.cache.calls import CachedCall
+
+        return CachedCall(call, call.caching)
+
+    def _caching(self, wanted: Any) -> Caching | None:
+        if wanted is not None and not isinstance(wanted, bool):
+            msg = f"cache= of one call is True or False, not {type(wanted).__name__}; a cache is given to the client."
+            raise ConfigurationError(msg)
+        if self.cache is None and wanted:
+            msg = "This client has no cache: make it with cache=True, a file's path, a redis:// address or a cache."
+            raise ConfigurationError(msg)
+        if self.cache is None or wanted is False:
+            return None
+        if self._own_caching is None:
+            from llmkit.cache.calls import Caching
+
+            self._own_caching = Caching(self.cache)
+        return self._own_caching
+
+    @property
+    def own_cache(self) -> ResponseCache | None:
+        """The cache that was made for this client alone, and ends with it."""
+        return None if self.cache is self.settings.cache else self.cache
+
     def listing(self, *, model: str | None = None, timeout: float | None = None) -> Call[list[ModelInfo]]:
         """Return the call that lists the models at an endpoint."""
         endpoint = self.endpoint(model)
@@ -220,7 +256,8 @@ class Router:
             return self.listing(model=model, timeout=timeout)
         if not endpoint.provider.completes:
             return self.embedding("ping", model=model, timeout=timeout).calls[0]
-        return self.completion("ping", model=model, stream=False, timeout=timeout, deadline=None, parameters={"max_tokens": 1})
+        parameters = {"max_tokens": 1}
+        return self.completion("ping", model=model, stream=False, timeout=timeout, deadline=None, parameters=parameters, cache=False)
 
     def explain(self, messages: Any, *, model: str | None, stream: bool, parameters: Mapping[str, Any]) -> Explanation:
         """Return what ``completion`` would send. Sends nothing, and leases no key."""

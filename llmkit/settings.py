@@ -10,6 +10,7 @@ from attrs import Attribute, evolve, field, fields, frozen
 
 from llmkit.abilities import as_capabilities
 from llmkit.auth.base import Auth, AuthArgument, as_auth
+from llmkit.cache.opening import holds_password
 from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
 from llmkit.events import Hook, as_hooks
@@ -121,6 +122,7 @@ class Settings:
     hedge: Hedge | None = field(default=None, converter=_hedge, validator=_is_a(Hedge))
     hooks: tuple[Hook, ...] = field(default=(), converter=as_hooks)
     weight: float = 1.0  # of the first model, under strategy="weighted"
+    cache: Any = field(default=None, repr=False)  # a Redis's address may hold a password
     transport: Any = None
     default_headers: Mapping[str, str] | None = field(default=None, repr=False)
     options: Mapping[str, Any] | None = field(default=None, repr=False, validator=_table)  # may hold a token
@@ -198,7 +200,8 @@ class Settings:
             msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
             raise ConfigurationError(msg)
         places: list[Settings | Target] = [self, *self.fallbacks]
-        if any(_holds_key(place.api_key, place.api_keys, place.options) for place in places) and not self.pickle_keys:
+        holds_key = any(_holds_key(place.api_key, place.api_keys, place.options) for place in places)
+        if (holds_key or holds_password(self.cache)) and not self.pickle_keys:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)
         return {name: getattr(self, name) for name in SETTINGS}

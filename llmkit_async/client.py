@@ -15,9 +15,12 @@ from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
 from llmkit.routing import Router, given
 from llmkit.settings import Settings
+from llmkit_async._cached import answered, aside
 from llmkit_async.hedging import raced
 
 if TYPE_CHECKING:
+    from llmkit.cache.base import ResponseCache
+    from llmkit.cache.calls import CachedCall
     from llmkit.call import Call
     from llmkit.config.values import LLMConfig
     from llmkit.detection import Detection
@@ -72,6 +75,7 @@ class AsyncClient:
         rate_limit: RateLimit | TokenBucket | Mapping[str, Any] | None = None,
         fallbacks: Sequence[str | Target | Mapping[str, Any]] = (),
         hedge: Hedge | Mapping[str, Any] | None = None,
+        cache: ResponseCache | str | os.PathLike[str] | bool | None = None,
         budget: Amount | Budget | None = None,
         transport: AsyncTransport | None = None,
         default_headers: Mapping[str, str] | None = None,
@@ -105,6 +109,7 @@ class AsyncClient:
                 rate_limit=rate_limit,
                 fallbacks=fallbacks,
                 hedge=hedge,
+                cache=cache,
                 budget=budget,
                 transport=transport,
                 default_headers=default_headers,
@@ -210,12 +215,13 @@ class AsyncClient:
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         deadline: float | None = None,
+        cache: bool | None = None,
     ) -> CompletionResponse:
         """
         Return the model's answer to *messages*.
 
         Only what is given is sent. ``timeout`` is seconds to connect and for the longest silence, ``deadline`` seconds for the whole
-        call with all its waits and retries.
+        call with all its waits and retries. ``cache=False`` passes the client's cache over.
 
         Raises:
             ConfigurationError: If something given is wrong, and ``UnsupportedParameterError`` if the provider does not know it;
@@ -224,7 +230,7 @@ class AsyncClient:
             DeadlineExceededError: If the deadline passed first.
             StructuredOutputError: If the answer does not fit ``response_format``.
         """
-        return await raced(self._send, self._completion(False, locals()))
+        return await self._answer(self._completion(False, locals()))
 
     def stream(
         self,
@@ -251,6 +257,7 @@ class AsyncClient:
         extra_headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         deadline: float | None = None,
+        cache: bool | None = None,
     ) -> AsyncCompletionStream:
         """
         Return the answer as a stream of chunks; the request goes out when the first is asked for.
@@ -345,6 +352,11 @@ class AsyncClient:
         """Return the exact request that ``complete`` would send, credentials masked, and why it would go there. Sends nothing."""
         return self._router.explain(messages, model=model, stream=stream, parameters=parameters)
 
+    @property
+    def cache(self) -> ResponseCache | None:
+        """The cache of this client's answers: its ``stats()``, ``clear()``."""
+        return self._router.cache
+
     def breaker(self, model: str | None = None) -> CircuitBreaker | None:
         """Return the circuit breaker of *model*'s endpoint, or of the client's own; None where breakers are off."""
         return self._router.endpoint(model).breaker
@@ -363,8 +375,14 @@ class AsyncClient:
             stream=stream,
             timeout=arguments.pop("timeout"),
             deadline=arguments.pop("deadline"),
+            cache=arguments.pop("cache"),
             parameters={name: value for name, value in arguments.items() if value is not None and name != "self"},
         )
+
+    async def _answer(self, call: Call[CompletionResponse]) -> CompletionResponse:
+        cached = self._router.cached(call)
+        send = partial(raced, self._send)
+        return await send(call) if cached is None else await answered(cached, send)
 
     @abacked_off
     async def _send(self, call: Call[Answer]) -> Answer:
@@ -422,6 +440,8 @@ class AsyncClient:
     async def close(self) -> None:
         """Close idle connections; later calls are refused, calls in flight end by themselves. Idempotent."""
         self._router.closed = True
+        if self._router.own_cache is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._router.own_cache.close)
         if self._router.settings.transport is None:
             await self._transport.close()
 
@@ -451,7 +471,8 @@ class AsyncCompletionStream:
     def __init__(self, client: AsyncClient, call: Call[CompletionResponse]) -> None:
         self._client = client
         self._call = call
-        self._chunks = self._read()
+        cached = client._router.cached(call)
+        self._chunks = self._read() if cached is None else self._replay(cached)
         self._response: CompletionResponse | None = None
 
     @property
@@ -499,6 +520,28 @@ class AsyncCompletionStream:
         for chunk in exchange.ready:
             yield chunk
         self._response = exchange.result()
+
+    async def _replay(self, cached: CachedCall) -> AsyncGenerator[CompletionChunk, None]:
+        """Yield the answer that is kept, else the stream, whose answer is kept then."""
+        found = await aside(cached, cached.find)
+        if found is None:
+            chunks = self._read()
+            begun = False
+            try:
+                async for chunk in chunks:
+                    begun = True
+                    yield chunk
+                await aside(cached, partial(cached.keep, self.response))
+                return
+            except LLMKitError as error:
+                found = None if begun else cached.rescue(error)
+                if found is None:
+                    raise
+            finally:
+                await chunks.aclose()
+        for chunk in cached.replay(found):
+            yield chunk
+        self._response = found
 
     async def close(self) -> None:
         """Close the connection and give the key back. Idempotent."""

@@ -24,6 +24,8 @@ HOMES = {
     "botocore": {"llmkit/auth/aws.py"},
     "tiktoken": {"llmkit/catalogue/bpe.py"},
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
+    "redis": {"llmkit/cache/redis.py"},
+    "sqlite3": {"llmkit/cache/sqlite.py"},
 }
 
 # Rooms from the ground up: a room may import those before it, and itself.
@@ -32,7 +34,7 @@ FLOORS = [
     {"schema", "tools", "structured"},
     {"transport"},
     {"models", "address", "events"},
-    {"dialects", "resilience", "auth", "metering"},
+    {"dialects", "resilience", "auth", "metering", "cache"},
     {"providers"},
     {"catalogue"},
     {"abilities", "config", "detection", "probe", "settings", "strategies", "targets"},
@@ -156,7 +158,7 @@ sockets = []
 real_init = socket.socket.__init__
 socket.socket.__init__ = lambda self, *args, **kwargs: (sockets.append(1), real_init(self, *args, **kwargs))[1]
 {statement}
-loaded = {{"requests", "urllib3", "aiohttp", "backoff", "cattrs", "asyncio"}} & set(sys.modules)
+loaded = {{"requests", "urllib3", "aiohttp", "backoff", "cattrs", "redis", "asyncio"}} & set(sys.modules)
 print(sorted(loaded), opened, sockets, threading.active_count())
 """
 

@@ -207,3 +207,36 @@ def test_the_childs_watchdog_runs() -> None:
     assert not watching.stop()
     ours.close()
     theirs.close()
+
+
+class Library:
+    """Something with locks of its own below it."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    def pause(self) -> None:
+        self.log.append("pause")
+
+    def resume(self) -> None:
+        self.log.append("resume")
+
+    def renew(self) -> None:
+        self.log.append("renew")
+
+
+def test_what_must_not_be_in_use_is_paused() -> None:
+    """Before the fork; then the parent goes on, and the child begins anew."""
+    log: list[str] = []
+    library = _fork.paused_at_fork(Library(log))
+
+    def check() -> None:
+        assert ["pause", "renew"] == log, log
+
+    assert 0 == in_child(check)
+    assert ["pause", "resume"] == log
+
+    del library
+    gc.collect()
+    assert 0 == in_child(lambda: None)
+    assert ["pause", "resume"] == log

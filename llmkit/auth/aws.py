@@ -94,6 +94,11 @@ class AwsAuth:
         held = self._at_hand
         return held is not None and held.is_fresh(self._clock)
 
+    def account(self) -> str | None:
+        """The access key, where it lasts; those of a session are others every hour, and say nothing of whose they are."""
+        held = self._at_hand
+        return None if held is None or held.credentials.session_token is not None else held.credentials.access_key_id
+
     def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
         """
         Return the headers that sign *request*, now.

@@ -11,7 +11,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.secrets import Headers, Secret
 from llmkit.transport.base import HttpRequest
 
-__all__ = ["Auth", "AuthArgument", "CallableAuth", "HeaderAuth", "NoAuth", "RenewableAuth", "as_auth"]
+__all__ = ["AccountAuth", "Auth", "AuthArgument", "CallableAuth", "HeaderAuth", "NoAuth", "RenewableAuth", "as_auth"]
 
 AuthArgument: TypeAlias = str | Callable[[], Mapping[str, str]] | bool | None
 
@@ -45,6 +45,15 @@ class RenewableAuth(Auth, Protocol):
 
     def refused(self, headers: Mapping[str, str]) -> bool:
         """Take note that the credential in *headers* was refused (401), and return whether another can be had."""
+        ...
+
+
+@runtime_checkable
+class AccountAuth(Auth, Protocol):
+    """An ``Auth`` that can say whose it is, for as long as its credential is renewed."""
+
+    def account(self) -> str | None:
+        """Return what tells this account from all others; None if it cannot be told. It may be a secret, and stays in the process."""
         ...
 
 

@@ -64,6 +64,11 @@ class EntraSource:
     transport: TransportSettings = field(factory=TransportSettings, repr=False)
     _credential: Any = field(default=None, init=False, repr=False)
 
+    @property
+    def account(self) -> str | None:
+        """The client, where it has a secret; else only azure-identity knows who asks."""
+        return None if self.client_secret is None else f"{self.client_id} {self.tenant_id} {self.authority}"
+
     def get(self, *, anew: bool) -> Grant:
         """Return a token. Raises as ``TokenSource.get``."""
         if anew:

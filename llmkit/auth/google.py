@@ -105,6 +105,22 @@ class GoogleCredentials:
             self._refused = token
         return True
 
+    def account(self) -> str | None:
+        """
+        Return the service account, or what else the credentials name as theirs; None where they say nothing. May read files.
+
+        Raises:
+            ConfigurationError: If there are no credentials.
+        """
+        with self._lock:
+            credentials = self._found()
+        # On Google's machines the service account is "default" until the first token is there.
+        for name in ("service_account_email", "refresh_token"):
+            found = getattr(credentials, name, None)
+            if isinstance(found, str) and found not in ("", "default"):
+                return found
+        return None
+
     def _found(self) -> Any:
         if self._credentials is None:
             self._credentials, self._project = _default_credentials()

@@ -74,6 +74,11 @@ class ClientCredentials:
         self._transport = transport
         self._sleep = sleep
 
+    @property
+    def account(self) -> str:
+        """The client."""
+        return f"{self._client_id} {self._url}"
+
     def get(self, *, anew: bool) -> Grant:
         """Return a token. (The server gives another each time, so that *anew* says nothing new.) Raises as ``TokenSource.get``."""
         found: Grant | LLMKitError

@@ -81,6 +81,11 @@ class KeyPair:
         self._passphrase = None if passphrase is None else _Hidden(passphrase)
         self._clock = clock
 
+    @property
+    def account(self) -> str:
+        """The user in the account."""
+        return self._subject
+
     def get(self, *, anew: bool) -> Grant:
         """Return a token. (Each is signed anew.) Raises as ``TokenSource.get``."""
         failure: LLMKitError

@@ -58,10 +58,14 @@ class GivenToken:
 
     def headers(self, request: HttpRequest, key: Secret | None) -> Mapping[str, str]:
         """Return the header with the token."""
+        return bearer(self.account())
+
+    def account(self) -> str:
+        """Return the token: a function may give those of many accounts."""
         if self._give is not None:
-            return bearer(fit_token(self._give(), self._whose))
+            return fit_token(self._give(), self._whose)
         assert self._token is not None  # there is either a function or a token
-        return bearer(self._token.reveal())
+        return self._token.reveal()
 
     def fetch(self) -> None:
         """Do nothing: the token is at hand, or the user's function gets it."""
@@ -104,6 +108,11 @@ class TokenSource(Protocol):
     @property
     def name(self) -> str:
         """Whose tokens they are, for logs."""
+        ...
+
+    @property
+    def account(self) -> str | None:
+        """What tells those whose tokens they are from all others; None if that cannot be told."""
         ...
 
     def get(self, *, anew: bool) -> Grant:
@@ -154,6 +163,10 @@ class RenewedToken:
         grant = self._grant
         assert grant is not None  # fetched
         return bearer(grant.token)
+
+    def account(self) -> str | None:
+        """Return what tells whose tokens they are; None if that cannot be told."""
+        return self._source.account
 
     def fetch(self) -> None:
         """Get a token if the one at hand has had its time, or there is none. Raises as ``TokenSource.get``."""

@@ -61,6 +61,16 @@ def test_given_credentials_are_at_hand() -> None:
     assert "Credential=AKIDEXAMPLE/20260115/us-east-1/sagemaker/aws4_request" in headers["Authorization"]
 
 
+def test_a_lasting_key_says_whose_it_is() -> None:
+    """A session's is another every hour; before anything is known, nothing is."""
+    lasting = AwsCredentials("AKIDEXAMPLE", "secret-0123")
+    session = AwsCredentials("ASIDEXAMPLE", "secret-0123", "token-0123")
+
+    assert "AKIDEXAMPLE" == AwsAuth("bedrock", "us-east-1", credentials=lasting).account()
+    assert AwsAuth("bedrock", "us-east-1", credentials=session).account() is None
+    assert AwsAuth("bedrock", "us-east-1").account() is None
+
+
 def test_each_attempt_is_signed_anew() -> None:
     """A signature is good for minutes only."""
     times = iter([AT, AT + 3600])
