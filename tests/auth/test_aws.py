@@ -63,8 +63,8 @@ def test_given_credentials_are_at_hand() -> None:
 
 def test_a_lasting_key_says_whose_it_is() -> None:
     """A session's is another every hour; before anything is known, nothing is."""
-    lasting = AwsCredentials("AKIDEXAMPLE", "secret-0123")
-    session = AwsCredentials("ASIDEXAMPLE", "secret-0123", "token-0123")
+    lasting = AwsCredentials(access_key_id="AKIDEXAMPLE", secret_access_key="secret-0123")
+    session = AwsCredentials(access_key_id="ASIDEXAMPLE", secret_access_key="secret-0123", session_token="token-0123")
 
     assert "AKIDEXAMPLE" == AwsAuth("bedrock", "us-east-1", credentials=lasting).account()
     assert AwsAuth("bedrock", "us-east-1", credentials=session).account() is None

@@ -193,8 +193,8 @@ def test_a_cancel_in_the_queue_ends_a_thread(server: FakeServer) -> None:
 
 
 def test_what_the_provider_says_is_kept_to(connect: Connect, server: FakeServer) -> None:
-    """Nothing was set: its headers say that nothing is left for a moment, and the next call waits for that."""
-    headers = {"x-ratelimit-limit-requests": "100", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "50ms"}
+    """Nothing was set: its headers say that nothing is left, and the next call waits until one of a hundred in 5 s has come back."""
+    headers = {"x-ratelimit-limit-requests": "100", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "5s"}
     server.enqueue(Reply(headers=headers))
     client = connect()
     client.complete("Say hi")
