@@ -15,22 +15,18 @@ thinking" and "Mid-conversation system messages", read 2026-11-21.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NoReturn
+from typing import Any
 
-from llmkit.errors import ConfigurationError
+from llmkit.dialects.alternating import OPENING, Block, CallIds, Turn, TurnWriter, no_prefill, no_turns
 from llmkit.models.content import Audio, Document, Image, Message, Native, Part, Text, Thinking, ToolCall, ToolResult
 from llmkit.models.request import CompletionRequest
 
 __all__ = ["write_turns"]
 
-Block = dict[str, Any]
-
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 BREAKPOINTS = 4  # the most that the API takes
-OPENING = "(The conversation begins.)"  # stands for the user's turn that must come first
 _UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -64,57 +60,27 @@ def _plain(blocks: list[Block]) -> str | list[Block]:
     return blocks
 
 
-class Turn:
-    """One turn in the making."""
-
-    __slots__ = ("blocks", "results", "role")
-
-    def __init__(self, role: Literal["system", "user", "assistant"], blocks: list[Block], results: list[Block]) -> None:
-        self.role = role
-        self.blocks = blocks
-        self.results = results
-
-    def wire(self) -> dict[str, Any]:
-        return {"role": self.role, "content": [*self.results, *self.blocks] if self.results else _plain(self.blocks)}
-
-
-class Writer:
+class Writer(TurnWriter):
     """Writes one conversation, message after message."""
 
-    __slots__ = ("_calls", "_inline_media", "_keeps_system", "_marked", "_owner", "_used", "system", "turns")
+    __slots__ = ("_inline_media", "_marked")
 
     def __init__(self, *, owner: str, inline_media: bool, keeps_system: bool) -> None:
-        self._owner = owner
+        super().__init__(owner=owner, keeps_system=keeps_system, ids=CallIds(_UNFIT, "toolu_"))
         self._inline_media = inline_media
-        self._keeps_system = keeps_system
         self._marked: list[Block] = []
-        self._calls: dict[str, list[str]] = {}  # ids of calls: as they came, and as they are sent
-        self._used: set[str] = set()
-        self.system: list[Block] = []
-        self.turns: list[Turn] = []
-
-    def add(self, message: Message) -> None:
-        if message.name:
-            self._refuse(f"has no names for speakers: say it in the text instead of with name={message.name!r}")
-        if message.role == "assistant":
-            self._add_assistant(message)
-        elif message.role == "system":
-            self._add_system(message)
-        else:
-            self._add_user(message)
 
     def finished(self, *, prefill: bool | None) -> list[dict[str, Any]]:
         """Return the turns. *prefill* is whether the last may be the assistant's, None where that is not known."""
         turns = self.turns
         if not turns:
-            msg = "There is no message but the system's: add a user's."
-            raise ConfigurationError(msg)
+            raise no_turns()
         if turns[-1].role == "assistant":
             self._end_open(turns[-1], prefill)
         for block in self._marked[1 : 1 - BREAKPOINTS] if len(self._marked) > BREAKPOINTS else ():
             # The first holds what never changes; of the others the last reach furthest.
             del block["cache_control"]
-        wire = [turn.wire() for turn in turns]
+        wire = [_wire(turn) for turn in turns]
         if turns[0].role != "user":
             wire.insert(0, {"role": "user", "content": OPENING})
         return wire
@@ -125,38 +91,10 @@ class Writer:
         if last["type"] != "text":
             return  # it was paused inside a tool of the server's
         if prefill is False and all(block["type"] in ("text", "thinking", "redacted_thinking") for block in turn.blocks):
-            msg = "This model does not go on with an answer that was begun for it: the last message must be the user's or a tool's."
-            raise ConfigurationError(msg)
+            raise no_prefill()
         last["text"] = last["text"].rstrip()  # the API refuses white space there
 
     # -- roles
-
-    def _push(self, role: Literal["user", "assistant"], blocks: list[Block], results: list[Block]) -> None:
-        turns = self.turns
-        if turns and turns[-1].role == "system" and role == "user":
-            self._push("user", _reminders(turns.pop().blocks), [])
-        if turns and turns[-1].role == role:
-            turns[-1].blocks += blocks
-            turns[-1].results += results
-        elif blocks or results:
-            turns.append(Turn(role, blocks, results))
-
-    def _add_system(self, message: Message) -> None:
-        blocks: list[Block] = []
-        for part in message.content:
-            if not isinstance(part, (Text, Native)):
-                self._refuse(f"takes only text in a system message, not {_article(part)}")
-            self._add_part(blocks, part)
-        if not self.turns:
-            self.system += blocks
-        elif not blocks:
-            return
-        elif self.turns[-1].role == "system":
-            self.turns[-1].blocks += blocks
-        elif self._keeps_system and self.turns[-1].role == "user":
-            self.turns.append(Turn("system", blocks, []))
-        else:
-            self._push("user", _reminders(blocks), [])
 
     def _add_user(self, message: Message) -> None:
         if len(message.content) == 1 and message.role == "user":
@@ -164,38 +102,7 @@ class Writer:
             if isinstance(part, Text) and not part.cache and part.text.strip():
                 self._push("user", [{"type": "text", "text": part.text}], [])
                 return
-        blocks: list[Block] = []
-        results: list[Block] = []
-        for part in message.content:
-            if isinstance(part, ToolResult):
-                results.append(self._result(part))
-            else:
-                self._add_part(blocks, part)
-        if message.role == "tool" and (blocks or not results):
-            msg = "A message of the role 'tool' is made of tool results, and of nothing else: use llmkit.tool_result(call, value)."
-            raise ConfigurationError(msg)
-        if not blocks and not results:
-            msg = f"A message has nothing in it that {self._owner} can read."
-            raise ConfigurationError(msg)
-        self._push("user", blocks, results)
-
-    def _add_assistant(self, message: Message) -> None:
-        blocks: list[Block] = []
-        if self._calls and self.turns[-1].role != "assistant":
-            self._calls = {}  # those of an earlier turn have their results
-        for part in message.content:
-            if isinstance(part, Text):
-                self._add_part(blocks, part)
-            elif isinstance(part, ToolCall):
-                blocks.append(self._call(part))
-            elif isinstance(part, Thinking):
-                blocks += self._thought(part)
-            elif isinstance(part, Native):
-                self._add_native(blocks, part)
-            else:
-                self._refuse(f"takes no {type(part).__name__} in an assistant's message: it is made of text, thinking and tool calls")
-        # One in which only another provider's own blocks stood is none.
-        self._push("assistant", blocks, [])
+        super()._add_user(message)
 
     # -- parts
 
@@ -216,8 +123,7 @@ class Writer:
         elif isinstance(part, Audio):
             self._refuse("takes no audio")
         else:
-            msg = f"{_article(part)} cannot stand in this message: calls belong to the assistant, results to a tool."
-            raise ConfigurationError(msg)
+            self._refuse_place(part)
         if part.cache:
             self._mark(block)
         blocks.append(block)
@@ -284,26 +190,13 @@ class Writer:
         if call.invalid is not None and not arguments and call.text:
             # How the API wants to have back what was no JSON object: guide "Fine-grained tool streaming", read 2026-11-21.
             arguments = {"INVALID_JSON": call.text}
-        block: Block = {"type": "tool_use", "id": self._new_id(call.id), "name": _UNFIT.sub("_", call.name), "input": arguments}
+        block: Block = {"type": "tool_use", "id": self._ids.new(call.id), "name": _UNFIT.sub("_", call.name), "input": arguments}
         if isinstance(call.data, Mapping) and call.data.get("provider") == self._owner:
             block.update({key: value for key, value in call.data.items() if key != "provider"})
         return block
 
-    def _new_id(self, call_id: str) -> str:
-        """Return a fit id for a call, one that no other has: a name may have been all the id that another wire had."""
-        fit = _fit_id(call_id)
-        used, number = fit, 2
-        while used in self._used:
-            used, number = f"{fit}-{number}", number + 1
-        self._used.add(used)
-        self._calls.setdefault(call_id, []).append(used)
-        return used
-
-    def _result(self, result: ToolResult) -> Block:
-        sent = self._calls.get(result.call_id)
-        # Of calls that shared an id, results come in the order of the calls.
-        call_id = (sent.pop(0) if len(sent) > 1 else sent[0]) if sent else _fit_id(result.call_id)
-        block: Block = {"type": "tool_result", "tool_use_id": call_id}
+    def _result(self, result: ToolResult) -> list[Block]:
+        block: Block = {"type": "tool_result", "tool_use_id": self._ids.of_result(result.call_id)}
         content: list[Block] = []
         marked = len(self._marked)
         for part in result.content:
@@ -318,28 +211,8 @@ class Writer:
             block["is_error"] = True
         if is_marked:
             self._mark(block)
-        return block
-
-    def _refuse(self, what: str) -> NoReturn:
-        msg = f"{self._owner} {what}."
-        raise ConfigurationError(msg)
+        return [block]
 
 
-def _reminders(blocks: list[Block]) -> list[Block]:
-    # In place, since a block may be known as one with a breakpoint.
-    for block in blocks:
-        if "text" in block:
-            block["text"] = f"<system-reminder>\n{block['text']}\n</system-reminder>"
-    return blocks
-
-
-def _fit_id(call_id: str) -> str:
-    if call_id and not _UNFIT.search(call_id):
-        return call_id
-    # The same id must come out wherever it stands in the history, and on every retry.
-    return "toolu_" + hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:24]
-
-
-def _article(part: Part) -> str:
-    word = type(part).__name__
-    return f"{'an' if word[0] in 'AEIOU' else 'a'} {word}"
+def _wire(turn: Turn) -> dict[str, Any]:
+    return {"role": turn.role, "content": [*turn.results, *turn.blocks] if turn.results else _plain(turn.blocks)}

@@ -16,26 +16,22 @@ Source: AWS, "Amazon Bedrock API reference", ``Message`` and ``ContentBlock``, b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NoReturn
+from typing import Any
 
+from llmkit.dialects.alternating import OPENING, Block, CallIds, Turn, TurnWriter, no_prefill, no_turns
 from llmkit.dialects.bedrock_media import DocumentNames, write_media
-from llmkit.errors import ConfigurationError
-from llmkit.models.content import Message, Native, Part, Text, Thinking, ToolCall, ToolResult
+from llmkit.models.content import Native, Part, Text, Thinking, ToolCall, ToolResult
 from llmkit.models.converse import ConverseRules
 from llmkit.models.request import CompletionRequest
 
 __all__ = ["CACHE_POINT", "Turns", "fit_tool_name", "write_turns"]
 
-Block = dict[str, Any]
-
 CACHE_POINT: Block = {"cachePoint": {"type": "default"}}
 BREAKPOINTS = 4  # the most that the API takes
 PLACEHOLDER = "."  # the least that counts as something said
-OPENING = "(The conversation begins.)"  # stands for the user's turn that must come first
 FAILED = "The tool failed:"
 
 _UNFIT_ID = re.compile(r"[^a-zA-Z0-9_.:-]")
@@ -84,55 +80,28 @@ def fit_tool_name(name: str) -> str:
     return _UNFIT_NAME.sub("_", name)[:LONGEST]
 
 
-class Turn:
-    """One turn in the making."""
-
-    __slots__ = ("blocks", "results", "role")
-
-    def __init__(self, role: Literal["system", "user", "assistant"], blocks: list[Block], results: list[Block]) -> None:
-        self.role = role
-        self.blocks = blocks
-        self.results = results
-
-
-class Writer:
+class Writer(TurnWriter):
     """Writes one conversation, message after message."""
 
-    __slots__ = ("_ids", "_keeps_system", "_marks", "_names", "_owner", "_rules", "_turns", "_used", "called", "system")
+    __slots__ = ("_marks", "_names", "_rules", "called")
 
     def __init__(self, *, owner: str, rules: ConverseRules, keeps_system: bool) -> None:
-        self._owner = owner
+        super().__init__(owner=owner, keeps_system=keeps_system, ids=CallIds(_UNFIT_ID, "tooluse_", LONGEST))
         self._rules = rules
-        self._keeps_system = keeps_system
         self._names = DocumentNames()
         self._marks: list[Block] = []
-        self._ids: dict[str, list[str]] = {}  # of calls: as they came, and as they are sent
-        self._used: set[str] = set()
-        self._turns: list[Turn] = []
-        self.system: list[Block] = []
         self.called: dict[str, None] = {}
-
-    def add(self, message: Message) -> None:
-        if message.name:
-            self._refuse(f"has no names for speakers: say it in the text instead of with name={message.name!r}")
-        if message.role == "assistant":
-            self._add_assistant(message)
-        elif message.role == "system":
-            self._add_system(message)
-        else:
-            self._add_user(message)
 
     def remind(self, text: str) -> None:
         """Say *text* to the model last, where the last turn is not its own."""
-        if self._turns and self._turns[-1].role != "assistant":
+        if self.turns and self.turns[-1].role != "assistant":
             self._push("user", [{"text": text}], [])
 
     def finished(self, *, prefill: bool | None) -> list[Block]:
         """Return the turns. *prefill* is whether the last may be the assistant's, None where that is not known."""
-        turns = self._turns
+        turns = self.turns
         if not turns:
-            msg = "There is no message but the system's: add a user's."
-            raise ConfigurationError(msg)
+            raise no_turns()
         if turns[-1].role == "assistant":
             _end_open(turns[-1], prefill)
         if len(self._marks) > BREAKPOINTS:
@@ -144,7 +113,7 @@ class Writer:
     def _drop_marks(self) -> None:
         # The first holds what never changes; of the others the last reach furthest.
         dropped = {id(mark) for mark in self._marks[1 : 1 - BREAKPOINTS]}
-        for blocks in (self.system, *(turn.blocks for turn in self._turns), *(turn.results for turn in self._turns)):
+        for blocks in (self.system, *(turn.blocks for turn in self.turns), *(turn.results for turn in self.turns)):
             blocks[:] = [block for block in blocks if id(block) not in dropped]
 
     def _wire(self, turn: Turn) -> list[Block]:
@@ -159,69 +128,6 @@ class Writer:
             {"role": "user", "content": turn.blocks},
         ]
 
-    # -- roles
-
-    def _push(self, role: Literal["user", "assistant"], blocks: list[Block], results: list[Block]) -> None:
-        turns = self._turns
-        if turns and turns[-1].role == "system" and role == "user":
-            self._push("user", _reminders(turns.pop().blocks), [])
-        if turns and turns[-1].role == role:
-            turns[-1].blocks += blocks
-            turns[-1].results += results
-        elif blocks or results:
-            turns.append(Turn(role, blocks, results))
-
-    def _add_system(self, message: Message) -> None:
-        blocks: list[Block] = []
-        for part in message.content:
-            if not isinstance(part, (Text, Native)):
-                self._refuse(f"takes only text in a system message, not {_article(part)}")
-            self._add_part(blocks, part)
-        if not self._turns:
-            self.system += blocks
-        elif not blocks:
-            return
-        elif self._turns[-1].role == "system":
-            self._turns[-1].blocks += blocks
-        elif self._keeps_system and self._turns[-1].role == "user":
-            self._turns.append(Turn("system", blocks, []))
-        else:
-            self._push("user", _reminders(blocks), [])
-
-    def _add_user(self, message: Message) -> None:
-        blocks: list[Block] = []
-        results: list[Block] = []
-        for part in message.content:
-            if isinstance(part, ToolResult):
-                results += self._result(part)
-            else:
-                self._add_part(blocks, part)
-        if message.role == "tool" and (blocks or not results):
-            msg = "A message of the role 'tool' is made of tool results, and of nothing else: use llmkit.tool_result(call, value)."
-            raise ConfigurationError(msg)
-        if not blocks and not results:
-            msg = f"A message has nothing in it that {self._owner} can read."
-            raise ConfigurationError(msg)
-        self._push("user", blocks, results)
-
-    def _add_assistant(self, message: Message) -> None:
-        blocks: list[Block] = []
-        if self._ids and self._turns[-1].role != "assistant":
-            self._ids = {}  # those of an earlier turn have their results
-        for part in message.content:
-            if isinstance(part, Text):
-                self._add_part(blocks, part)
-            elif isinstance(part, ToolCall):
-                blocks.append(self._call(part))
-            elif isinstance(part, Thinking):
-                blocks += self._thought(part)
-            elif isinstance(part, Native):
-                self._add_native(blocks, part)
-            else:
-                self._refuse(f"takes no {type(part).__name__} in an assistant's message: it is made of text, thinking and tool calls")
-        # One in which only another provider's own blocks stood is none.
-        self._push("assistant", blocks, [])
-
     # -- parts
 
     def _add_part(self, blocks: list[Block], part: Part) -> None:
@@ -235,8 +141,7 @@ class Writer:
         elif isinstance(part, Thinking):
             return
         elif isinstance(part, (ToolCall, ToolResult)):
-            msg = f"There is no place for {_article(part)} in this message: calls belong to the assistant, results to a tool."
-            raise ConfigurationError(msg)
+            self._refuse_place(part)
         else:
             blocks.append(write_media(part, self._names, owner=self._owner))
         if part.cache:
@@ -283,23 +188,9 @@ class Writer:
         if call.invalid is not None and not arguments and call.text:
             # What was no JSON object has no other place; Anthropic wants it under this name.
             arguments = {"INVALID_JSON": call.text}
-        return {"toolUse": {"toolUseId": self._new_id(call.id), "name": name, "input": arguments}}
-
-    def _new_id(self, call_id: str) -> str:
-        """Return a fit id for a call, one that no other has: a name may have been all the id that another wire had."""
-        fit = _fit_id(call_id)
-        used, number = fit, 2
-        while used in self._used:
-            ending = f"-{number}"
-            used, number = fit[: LONGEST - len(ending)] + ending, number + 1
-        self._used.add(used)
-        self._ids.setdefault(call_id, []).append(used)
-        return used
+        return {"toolUse": {"toolUseId": self._ids.new(call.id), "name": name, "input": arguments}}
 
     def _result(self, result: ToolResult) -> list[Block]:
-        sent = self._ids.get(result.call_id)
-        # Of calls that shared an id, results come in the order of the calls.
-        call_id = (sent.pop(0) if len(sent) > 1 else sent[0]) if sent else _fit_id(result.call_id)
         content: list[Block] = []
         marks = len(self._marks)
         for part in result.content:
@@ -309,7 +200,7 @@ class Writer:
         content = [block for block in content if "cachePoint" not in block]
         if self._rules.json_results and all("text" in block for block in content):
             content = [{"json": _as_object("".join(block["text"] for block in content))}]
-        said: Block = {"toolUseId": call_id, "content": content or [{"text": PLACEHOLDER}]}
+        said: Block = {"toolUseId": self._ids.of_result(result.call_id), "content": content or [{"text": PLACEHOLDER}]}
         if result.is_error and self._rules.says_status:
             said["status"] = "error"
         elif result.is_error:
@@ -318,10 +209,6 @@ class Writer:
         if marked:
             self._mark(blocks)
         return blocks
-
-    def _refuse(self, what: str) -> NoReturn:
-        msg = f"{self._owner} {what}."
-        raise ConfigurationError(msg)
 
 
 def cited_text(cited: Mapping[str, Any]) -> str:
@@ -337,20 +224,12 @@ def _end_open(turn: Turn, prefill: bool | None) -> None:
     if "text" not in last:
         return  # it was paused inside a tool of the server's
     if prefill is False and all(_kind(block) in ("text", "reasoningContent") for block in turn.blocks):
-        msg = "This model does not go on with an answer that was begun for it: the last message must be the user's or a tool's."
-        raise ConfigurationError(msg)
+        raise no_prefill()
     last["text"] = last["text"].rstrip()  # white space there is refused
 
 
 def _kind(block: Block) -> str:
     return next((key for key in block if key != "cachePoint"), "text")  # a cache point stands with whatever is before it
-
-
-def _reminders(blocks: list[Block]) -> list[Block]:
-    for block in blocks:
-        if "text" in block:
-            block["text"] = f"<system-reminder>\n{block['text']}\n</system-reminder>"
-    return blocks
 
 
 def _as_object(text: str) -> Any:
@@ -359,15 +238,3 @@ def _as_object(text: str) -> Any:
     except (ValueError, RecursionError):
         value = text
     return value if isinstance(value, dict) else {"result": value}
-
-
-def _fit_id(call_id: str) -> str:
-    if call_id and len(call_id) <= LONGEST and not _UNFIT_ID.search(call_id):
-        return call_id
-    # The same id must come out wherever it stands in the history, and on every retry.
-    return "tooluse_" + hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:24]
-
-
-def _article(part: Part) -> str:
-    word = type(part).__name__
-    return f"{'an' if word[0] in 'AEIOU' else 'a'} {word}"

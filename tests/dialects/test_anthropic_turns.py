@@ -236,7 +236,7 @@ def test_parts_have_their_blocks(part: Part, expected: dict[str, Any]) -> None:
         (Image(data=b"x", media_type="image/svg+xml"), "not as image/svg"),
         (Image(url="data:image/png,x"), "base64 only"),
         (Document(data=b"x", media_type="application/msword"), "not as application/msword"),
-        (PARIS, "a ToolCall cannot stand in this message"),
+        (PARIS, "no place for a ToolCall in this message"),
     ],
 )
 def test_parts_that_cannot_be_said_are_refused(part: Part, match: str) -> None:
