@@ -115,6 +115,7 @@ class Call(Generic[Answer]):
     idle_timeout: float = 300.0
     hedging: HedgePolicy | None = None
     hedge_after: float | None = None  # seconds
+    rival_to: int | None = None  # the number of the call that it races with: to those who watch the two are one
     hooks: Hooks = field(factory=Hooks)
     active: set[Call[Any]] = field(factory=set)
     trackers: tuple[Tracker, ...] = ()  # that count what it uses
@@ -130,6 +131,7 @@ class Call(Generic[Answer]):
     credentials: frozenset[str] = field(default=frozenset(), init=False)  # sent by an ``auth=`` of the user's
     last: LLMKitError | None = field(default=None, init=False)  # the last real failure at this endpoint
     given_up: list[LLMKitError] = field(factory=list, init=False)  # why, for each endpoint that the call is done with
+    racing: bool = field(default=False, init=False)  # as long as it is, how it ends is not the end of the call
     wait: float = field(default=0.0, init=False)  # before the next attempt, and why
     why: str | None = field(default=None, init=False)
     _http: HttpRequest | None = field(default=None, init=False)
@@ -143,8 +145,8 @@ class Call(Generic[Answer]):
 
     def __attrs_post_init__(self) -> None:
         self.started = self.clock()
-        self.number = next(_numbers)
-        if self.hooks:
+        self.number = next(_numbers) if self.rival_to is None else self.rival_to
+        if self.hooks and self.rival_to is None:
             self.tell("call.start")
 
     def tell(self, name: EventName, **facts: Any) -> None:
@@ -166,10 +168,17 @@ class Call(Generic[Answer]):
             del others[0]
         if self.hooks:
             self.tell("hedge", wait=self.hedge_after, why=f"at {endpoint.label}")
-        rival = evolve(self, endpoint=endpoint, job=job, others=others, hedge_after=None)
-        rival.started = self.started
+        rival = evolve(self, endpoint=endpoint, job=job, others=others, hedge_after=None, rival_to=self.number)
+        rival.started, rival.racing = self.started, True
         rival.wait, rival.why = self.hedge_after or 0.0, "hedge: the first had not begun to answer"
         return rival
+
+    def decided(self, result: object = None, error: BaseException | None = None) -> None:
+        """Take note how the race ended: with this one's *result*, or, as nobody won, with *error*."""
+        self.racing = False
+        # Of a stream that was opened the end is still to come.
+        if self.hooks and not isinstance(result, Exchange):
+            self.tell("call.end", response=result, error=error)
 
     @staticmethod
     def discard(result: object) -> None:
@@ -344,7 +353,7 @@ class Call(Generic[Answer]):
         except LLMKitError as error:
             raise self.ended(error) from None
         self.active.discard(self)
-        if self.hooks:
+        if self.hooks and not self.racing:
             self.tell("call.end", response=done)
         return done
 
@@ -352,7 +361,7 @@ class Call(Generic[Answer]):
         """Return *error*, with which the call ends, once the hooks know of it."""
         self._leave_queue()
         self.active.discard(self)
-        if self.hooks:
+        if self.hooks and not self.racing:
             self.tell("call.end", error=error)
         return error
 

@@ -29,6 +29,9 @@ def raced(send: Callable[[Call[Answer]], Result], call: Call[Answer]) -> Result:
     race: _Race[Answer, Result] = _Race(send)
     try:
         return race.run(call, delay)
+    except BaseException as error:
+        call.decided(error=error)
+        raise
     finally:
         race.end()
 
@@ -42,6 +45,7 @@ class _Race(Generic[Answer, Result]):
         self._is_over = False
 
     def run(self, call: Call[Answer], delay: float) -> Result:
+        call.racing = True
         self._start(call)
         try:
             done, result, error = self._results.get(timeout=delay)
@@ -58,6 +62,7 @@ class _Race(Generic[Answer, Result]):
             error = None if other is None else error
         if error is not None:
             raise error
+        done.decided(result)
         return cast("Result", result)
 
     def end(self) -> None:

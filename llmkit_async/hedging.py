@@ -20,9 +20,13 @@ async def raced(send: Callable[[Call[Answer]], Awaitable[Result]], call: Call[An
     delay = call.hedge_after
     if delay is None:
         return await send(call)
+    call.racing = True
     running: dict[asyncio.Future[Result], Call[Answer]] = {asyncio.ensure_future(send(call)): call}
     try:
         return await _first(send, call, delay, running)
+    except BaseException as error:
+        call.decided(error=error)
+        raise
     finally:
         for task, one in running.items():
             _abandon(task, one)
@@ -45,7 +49,7 @@ async def _first(
         for task in done:
             failed = asyncio.CancelledError() if task.cancelled() else task.exception()
             if failed is None:
-                del running[task]
+                running.pop(task).decided(task.result())
                 return task.result()
             del running[task]
             # The other may still do better; if not, the first error is the one to tell.

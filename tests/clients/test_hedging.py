@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmkit import APIKeyPool, ConfigurationError, Hedge, InternalError
+from llmkit import APIKeyPool, ConfigurationError, Event, Hedge, InternalError
 from llmkit.testing import FakeServer, Reply
 
 Connect = Callable[..., Any]
@@ -66,6 +66,22 @@ def test_a_rival_that_fails_does_no_harm(connect: Connect, server: FakeServer) -
     reply = client.complete("Say hi")
 
     assert "first" == reply.text
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_race_is_one_call_to_those_who_watch(connect: Connect, face: Any, server: FakeServer, operation: str) -> None:
+    """It begins once and ends once, with the answer of the winner."""
+    told: list[Event] = []
+    server.enqueue(Reply("slow", delay=5), Reply("quick"))
+    client = connect(hedge=SOON, hooks=[told.append])
+
+    reply = OPERATIONS[operation](client)
+    face.settle()
+    server.wait_for(lambda _: sum(event.name == "attempt.end" for event in told) == 2)
+
+    assert 1 == len({event.call for event in told})
+    assert [1, 1, 1] == [sum(event.name == name for event in told) for name in ("call.start", "hedge", "call.end")]
+    assert [reply] == [event.response for event in told if event.name == "call.end"]
 
 
 def test_when_both_fail_the_first_error_is_told(connect: Connect, server: FakeServer) -> None:
