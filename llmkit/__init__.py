@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from llmkit.errors import ToolLoopLimitError as ToolLoopLimitError
     from llmkit.errors import UnsupportedParameterError as UnsupportedParameterError
     from llmkit.events import Event as Event
-    from llmkit.metering import UsageEstimator as UsageEstimator
     from llmkit.metering import track as track
+    from llmkit.models.capabilities import LLMCapabilities as LLMCapabilities
     from llmkit.models.content import Audio as Audio
     from llmkit.models.content import Document as Document
     from llmkit.models.content import Image as Image
@@ -76,10 +76,10 @@ if TYPE_CHECKING:
     from llmkit.models.embedding import EmbeddingRequest as EmbeddingRequest
     from llmkit.models.embedding import EmbeddingResponse as EmbeddingResponse
     from llmkit.models.embedding import Vectors as Vectors
+    from llmkit.models.estimator import UsageEstimator as UsageEstimator
     from llmkit.models.fault import Fault as Fault
     from llmkit.models.info import Explanation as Explanation
     from llmkit.models.info import HealthReport as HealthReport
-    from llmkit.models.info import LLMCapabilities as LLMCapabilities
     from llmkit.models.info import ModelInfo as ModelInfo
     from llmkit.models.ledger import Attempt as Attempt
     from llmkit.models.price import Price as Price
@@ -136,11 +136,13 @@ _HOMES = {
         "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
     ),
     "llmkit.events": "Event",
-    "llmkit.metering": "UsageEstimator track",
+    "llmkit.metering": "track",
+    "llmkit.models.capabilities": "LLMCapabilities",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
+    "llmkit.models.estimator": "UsageEstimator",
     "llmkit.models.fault": "Fault",
     "llmkit.models.embedding": "EmbeddingRequest EmbeddingResponse Vectors",
-    "llmkit.models.info": "Explanation HealthReport LLMCapabilities ModelInfo",
+    "llmkit.models.info": "Explanation HealthReport ModelInfo",
     "llmkit.models.ledger": "Attempt",
     "llmkit.models.price": "Price price_of",
     "llmkit.models.request": "CompletionRequest",

@@ -19,9 +19,9 @@ from attrs import define, evolve, field, frozen
 
 from llmkit.cancelling import Cut, cancelled
 from llmkit.errors import CircuitOpenError, LLMKitError, NoAvailableKeyError, RateLimitTimeoutError
-from llmkit.events import Event, Hooks
 from llmkit.exchange import Exchange, Held
 from llmkit.failing import all_failed, error_of, too_late
+from llmkit.hooks import Hooks
 from llmkit.models.ledger import Attempt
 from llmkit.models.request import CompletionRequest
 from llmkit.resilience.backing import Again
@@ -151,6 +151,8 @@ class Call(Generic[Answer]):
 
     def tell(self, name: EventName, **facts: Any) -> None:
         """Tell the hooks what happened. Ask whether there are any first."""
+        from llmkit.events import Event
+
         endpoint = self.endpoint
         self.hooks.tell(
             Event(name=name, call=self.number, provider=endpoint.provider.name, model=endpoint.model, endpoint=endpoint.origin, **facts)

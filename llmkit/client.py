@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.config.values import LLMConfig
     from llmkit.detection import Detection
-    from llmkit.events import Hook
     from llmkit.exchange import Exchange
-    from llmkit.metering import UsageEstimator
+    from llmkit.hooks import Hook
     from llmkit.models.content import Messages
     from llmkit.models.embedding import EmbeddingResponse
+    from llmkit.models.estimator import UsageEstimator
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse

@@ -22,7 +22,7 @@ from llmkit.catalogue.registry import ModelRegistry, cost_of, facts_at, maker_of
 from llmkit.config.references import Referenced
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
-from llmkit.events import Event, Hooks
+from llmkit.hooks import Hooks
 from llmkit.models.facts import ModelFacts
 from llmkit.models.usage import Usage
 from llmkit.providers import Means, Provider, discover, find_provider, split_model
@@ -262,6 +262,8 @@ class Endpoints:
         return self._limiters[name]
 
     def _tell(self, breaker: CircuitBreaker, old: CircuitState, new: CircuitState) -> None:
+        from llmkit.events import Event
+
         self._hooks.tell(Event(name="breaker", endpoint=breaker.name, facts={"old": old.value, "new": new.value}))
 
     def _own_provider(self) -> str | None:

@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
 from functools import reduce
-
-from attrs import field, frozen
+from typing import TYPE_CHECKING
 
 from llmkit._fork import renewed_in_child
 from llmkit.models.price import EXACT
 from llmkit.models.usage import Usage
 
-__all__ = ["Tracker", "UsageEstimator", "current_trackers", "track"]
+if TYPE_CHECKING:
+    from llmkit.models.estimator import UsageEstimator
+
+__all__ = ["Tracker", "current_trackers", "track"]
 
 
 KINDS = (
@@ -32,31 +34,6 @@ KINDS = (
     "cache_write_1h_tokens",
     "reasoning_tokens",
 )
-
-
-@frozen
-class UsageEstimator:
-    """
-    What was used up to a moment.
-
-    Args:
-        input_tokens: All input, cached included.
-        output_tokens: All output, reasoning included.
-        estimated_cost: US dollars, by list prices or as the provider said. Where the price of some answers is not known, it is the sum of
-            the others, and ``unpriced`` is not 0; where none is known, it is None.
-        by_model: The same by ``"provider/model"``.
-        usage: The tokens by their kinds.
-        answers: How many answers, whole and broken off, were counted.
-        unpriced: How many of them are not in the cost.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    estimated_cost: Decimal | None = Decimal(0)
-    by_model: Mapping[str, UsageEstimator] = field(factory=dict, kw_only=True)
-    usage: Usage = field(factory=Usage, kw_only=True)
-    answers: int = field(default=0, kw_only=True)
-    unpriced: int = field(default=0, kw_only=True)
 
 
 class Tally:
@@ -87,6 +64,8 @@ class Tally:
             self.cost = EXACT.add(self.cost, cost)
 
     def estimator(self) -> UsageEstimator:
+        from llmkit.models.estimator import UsageEstimator
+
         usage = Usage(**dict(zip(KINDS, self.tokens, strict=True)), reported=self.reported)
         return UsageEstimator(
             usage.input_tokens,
@@ -126,6 +105,8 @@ class Tracker:
 
     def snapshot(self) -> UsageEstimator:
         """Return what was counted up to now, all of one moment."""
+        from llmkit.models.estimator import UsageEstimator
+
         with self._lock:
             by_model = {label: tally.estimator() for label, tally in self._tallies.items()}
         known = [part.estimated_cost for part in by_model.values() if part.estimated_cost is not None]

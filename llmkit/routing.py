@@ -19,7 +19,7 @@ from llmkit.catalogue.registry import cost_of
 from llmkit.dialects.base import Place
 from llmkit.endpoints import Endpoint, Endpoints
 from llmkit.errors import ConfigurationError, LLMKitError, StructuredOutputError, UnsupportedParameterError
-from llmkit.events import Hooks
+from llmkit.hooks import Hooks
 from llmkit.metering import Tracker, current_trackers
 from llmkit.models.request import CompletionRequest, check_seconds, make_request
 from llmkit.models.response import CompletionResponse, FinishReason, priced, sealed

@@ -13,7 +13,7 @@ from llmkit.auth.base import Auth, AuthArgument, as_auth
 from llmkit.cache.opening import holds_password
 from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
-from llmkit.events import Hook, as_hooks
+from llmkit.hooks import Hook, as_hooks
 from llmkit.models.request import check_headers, check_parameter, check_seconds
 from llmkit.providers import Provider
 from llmkit.resilience.breaker import CircuitBreakerConfig

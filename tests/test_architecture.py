@@ -33,7 +33,7 @@ FLOORS = [
     {"_fork", "cancelling", "kinds", "secrets", "errors", "spelling"},
     {"schema", "tools", "structured"},
     {"transport"},
-    {"models", "address", "events"},
+    {"models", "address", "events", "hooks"},
     {"dialects", "resilience", "auth", "metering", "cache"},
     {"providers"},
     {"catalogue"},

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit import Usage
-from llmkit.metering import Tracker, UsageEstimator, current_trackers, track
+from llmkit import Usage, UsageEstimator
+from llmkit.metering import Tracker, current_trackers, track
 
 ANSWERS = st.lists(
     st.tuples(

@@ -12,9 +12,9 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, fields
 
 from llmkit._fork import renewed_in_child
 from llmkit.catalogue import table
@@ -22,8 +22,8 @@ from llmkit.catalogue.facts import facts_of, register_facts
 from llmkit.catalogue.names import key_of, spellings
 from llmkit.catalogue.table import UNKNOWN, Entry, Tariff
 from llmkit.errors import ConfigurationError
+from llmkit.models.capabilities import LLMCapabilities
 from llmkit.models.facts import ModelFacts
-from llmkit.models.info import LLMCapabilities
 from llmkit.models.price import Price
 from llmkit.models.usage import Usage
 from llmkit.providers import Provider, find_provider, owner_of, split_model
@@ -38,8 +38,7 @@ LIMITS = ("max_tokens", "context_window")
 CACHED = 4096  # models: an application asks for a few, but their names may come from outside
 
 
-@frozen(kw_only=True)
-class Registration:
+class Registration(NamedTuple):
     """What the user says of one model; what is not in ``said`` stays as it is known."""
 
     said: Mapping[str, Any]

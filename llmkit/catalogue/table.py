@@ -16,12 +16,12 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from llmkit.catalogue.names import key_of, spellings
-from llmkit.models.info import LLMCapabilities
+from llmkit.models.capabilities import LLMCapabilities
 from llmkit.models.price import Price
 
 __all__ = ["UNKNOWN", "Entry", "Tariff", "find", "index", "names"]
@@ -39,8 +39,7 @@ CAPABILITIES: Mapping[str, str] = {
 _EMBEDS = dict.fromkeys(CAPABILITIES.values(), False)
 
 
-@frozen
-class Hours:
+class Hours(NamedTuple):
     """A price that holds at certain times: days of the week as digits from 1, Monday, and spans of minutes of a day, in UTC."""
 
     days: str
@@ -52,8 +51,7 @@ class Hours:
         return str(moment.isoweekday()) in self.days and any(start <= minute < end for start, end in self.spans)
 
 
-@frozen(kw_only=True)
-class Tariff:
+class Tariff(NamedTuple):
     """The prices of one model over time."""
 
     price: Price
@@ -72,11 +70,10 @@ class Tariff:
         return next((hours.price for hours in self.hours if hours.hold(then)), self.price)
 
 
-@frozen(kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """What is known of one model at one provider."""
 
-    capabilities: LLMCapabilities = field(factory=LLMCapabilities)
+    capabilities: LLMCapabilities = LLMCapabilities()
     tariff: Tariff | None = None
 
 

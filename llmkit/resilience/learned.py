@@ -15,9 +15,7 @@ import math
 import threading
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmkit._fork import renewed_in_child
 from llmkit.resilience.moments import seconds, short, until
@@ -36,8 +34,7 @@ _FACTS = ("limit", "remaining", "reset")
 _ANTHROPIC = "anthropic-ratelimit-"
 
 
-@frozen
-class Standing:
+class Standing(NamedTuple):
     """
     Where an account stands in one dimension of a provider's limits.
 
