@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from llmkit._fork import renewed_in_child
 from llmkit.abilities import check_abilities
 from llmkit.cache.opening import open_cache
 from llmkit.call import Call, Job, Other
@@ -59,6 +60,11 @@ class Router:
         self._own_caching: Caching | None = None
         self.closed = False
         self.tracker = Tracker()
+        renewed_in_child(self)
+
+    def renew(self) -> None:
+        """Forget the calls in flight: in a forked child they are the parent's."""
+        self.active.clear()
 
     @property
     def default(self) -> Endpoint:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -124,3 +126,25 @@ def test_nothing_in_flight_is_nothing_cancelled(server: FakeServer) -> None:
     client.stream("Say hi").collect()
 
     assert 0 == client.cancel_all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_cancels_nothing_of_its_parents(server: FakeServer) -> None:
+    """What was in flight at the fork is the parent's, and goes on there."""
+    server.enqueue(Reply("later", delay=0.2))
+    client = Client("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-01234")
+    answers: list[str] = []
+    thread = threading.Thread(target=lambda: answers.append(client.complete("Say hi").text))
+    thread.start()
+    server.wait_for(lambda server: server.hits)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # "this process is multi-threaded", which is the point
+        child = os.fork()
+    if child == 0:
+        os._exit(client.cancel_all())
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    thread.join(5)
+
+    assert 0 == status
+    assert ["later"] == answers
