@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,7 @@ from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
 from llmkit.routing import Router
 from llmkit.settings import Settings
+from llmkit.transport.standing_in import transport_for
 
 if TYPE_CHECKING:
     from llmkit.call import Call
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from llmkit.strategies import Strategy
     from llmkit.targets import Target
     from llmkit.transport.base import Transport
+    from llmkit.transport.standing_in import TransportMaker
 
 __all__ = ["Client", "CompletionStream"]
 
@@ -73,7 +76,7 @@ class Client:
         fallbacks: Sequence[str | Target | Mapping[str, Any]] = (),
         hedge: Hedge | Mapping[str, Any] | None = None,
         budget: Amount | Budget | None = None,
-        transport: Transport | None = None,
+        transport: Transport | TransportMaker | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
@@ -127,7 +130,7 @@ class Client:
 
     def _start(self, settings: Settings) -> None:
         self._router = Router(settings)
-        self._transport: Transport = settings.transport or self._own_transport(settings)
+        self._transport = transport_for(settings.transport, partial(self._own_transport, settings))
 
     @staticmethod
     def _own_transport(settings: Settings) -> Transport:
@@ -329,7 +332,7 @@ class Client:
     def close(self) -> None:
         """Close idle connections; later calls are refused, calls in flight end by themselves. Idempotent."""
         self._router.closed = True
-        if self._router.settings.transport is None:
+        if self._transport is not self._router.settings.transport:
             self._transport.close()
 
     def __enter__(self) -> Client:

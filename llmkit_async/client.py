@@ -15,6 +15,7 @@ from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
 from llmkit.routing import Router
 from llmkit.settings import Settings
+from llmkit.transport.standing_in import atransport_for
 from llmkit_async.hedging import raced
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from llmkit.strategies import Strategy
     from llmkit.targets import Target
     from llmkit.transport.base import AsyncTransport
+    from llmkit.transport.standing_in import TransportMaker
 
 __all__ = ["AsyncClient", "AsyncCompletionStream"]
 
@@ -71,7 +73,7 @@ class AsyncClient:
         fallbacks: Sequence[str | Target | Mapping[str, Any]] = (),
         hedge: Hedge | Mapping[str, Any] | None = None,
         budget: Amount | Budget | None = None,
-        transport: AsyncTransport | None = None,
+        transport: AsyncTransport | TransportMaker | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
@@ -125,7 +127,7 @@ class AsyncClient:
 
     def _start(self, settings: Settings) -> None:
         self._router = Router(settings)
-        self._transport: AsyncTransport = settings.transport or self._own_transport(settings)
+        self._transport = atransport_for(settings.transport, partial(self._own_transport, settings))
 
     @staticmethod
     def _own_transport(settings: Settings) -> AsyncTransport:
@@ -338,7 +340,7 @@ class AsyncClient:
     async def close(self) -> None:
         """Close idle connections; later calls are refused, calls in flight end by themselves. Idempotent."""
         self._router.closed = True
-        if self._router.settings.transport is None:
+        if self._transport is not self._router.settings.transport:
             await self._transport.close()
 
     async def __aenter__(self) -> AsyncClient:
