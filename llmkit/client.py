@@ -21,6 +21,7 @@ from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
 from llmkit.routing import Router, given
 from llmkit.settings import Settings
+from llmkit.transport.standing_in import transport_for
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from llmkit.strategies import Strategy
     from llmkit.targets import Target
     from llmkit.transport.base import Transport
+    from llmkit.transport.standing_in import TransportMaker
 
 __all__ = ["Client", "CompletionStream"]
 
@@ -82,7 +84,7 @@ class Client:
         hedge: Hedge | Mapping[str, Any] | None = None,
         cache: ResponseCache | str | os.PathLike[str] | bool | None = None,
         budget: Amount | Budget | None = None,
-        transport: Transport | None = None,
+        transport: Transport | TransportMaker | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
@@ -137,7 +139,7 @@ class Client:
 
     def _start(self, settings: Settings) -> None:
         self._router = Router(settings)
-        self._transport: Transport = settings.transport or self._own_transport(settings)
+        self._transport = transport_for(settings.transport, partial(self._own_transport, settings))
 
     @staticmethod
     def _own_transport(settings: Settings) -> Transport:
@@ -438,7 +440,7 @@ class Client:
         self._router.closed = True
         if self._router.own_cache is not None:
             self._router.own_cache.close()
-        if self._router.settings.transport is None:
+        if self._transport is not self._router.settings.transport:
             self._transport.close()
 
     def __enter__(self) -> Client:

@@ -35,6 +35,7 @@ from llmkit.resilience.traffic import Traffic
 from llmkit.secrets import Headers
 from llmkit.settings import SECRET_OPTIONS, Settings, environ
 from llmkit.transport.base import HttpRequest
+from llmkit.transport.standing_in import needs_key
 
 if TYPE_CHECKING:
     from llmkit.dialects.embedding import Embedder, TokenCounter
@@ -351,11 +352,13 @@ class Endpoints:
                 options={**said, **options, **given},
                 given=frozenset(given),
                 keyed=own and (settings.api_key is not None or settings.api_keys is not None),
-                key_at_hand=environ(provider.key_env) is not None,
+                key_at_hand=environ(provider.key_env) is not None or not needs_key(settings.transport),
                 transport=settings.transport_settings(),
             )
             # Once for all other models there: they share a token.
-            self._chosen[where] = provider.choose_access(means)
+            in_force, auth = provider.choose_access(means)
+            unasked = not needs_key(settings.transport) and not (means.keyed or means.of(SECRET_OPTIONS))
+            self._chosen[where] = in_force, NoAuth() if unasked and auth is not None and not auth.needs_key else auth
         return self._chosen[where]
 
     def _base_url(self, provider: Provider, options: Mapping[str, str], own: bool, reasons: list[str]) -> str:
@@ -398,7 +401,7 @@ class Endpoints:
         if found is not None:
             reasons.append(f"The key is that of {found[0]}.")
             return APIKeyPool([found[1]], names=[found[0]])
-        if not provider.key_required:
+        if not provider.key_required or not needs_key(settings.transport):
             reasons.append("No key was given, and none is needed.")
             return None
         variables = " or ".join(provider.key_env)

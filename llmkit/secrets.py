@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-__all__ = ["Headers", "Secret", "clean", "fingerprint"]
+__all__ = ["Headers", "Secret", "clean", "fingerprint", "masked"]
 
 MASK = "***"
 TEXT_LIMIT = 4096  # characters of a foreign text that an error keeps
@@ -98,19 +98,25 @@ def fingerprint(value: str) -> str:
 
 
 def clean(text: str, secrets: Iterable[str] = (), *, limit: int = TEXT_LIMIT) -> str:
-    """
-    Return *text* fit to be stored in an error: no secret, no control character, at most *limit* characters.
+    """Return *text* fit to be stored in an error: no secret, as ``masked`` finds it, no control character, at most *limit* characters."""
+    text = masked(text, secrets)
+    text = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
-    A secret is found as it is, percent-encoded, as JSON escapes it, and in base64 (also behind a user name, as Basic authentication
-    has it).
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """
+    Return *text* with a mask for each secret.
+
+    One is found as it is, percent-encoded, as JSON escapes it, and in base64 (also behind a user name, as Basic authentication has
+    it).
     """
     forms = {form for secret in secrets for form in _disguises(secret)}
     # The longest first: a secret may be the beginning of another, whose rest would be left.
     for form in sorted(forms, key=len, reverse=True):
         if form in text:
             text = text.replace(form, MASK)
-    text = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return text
 
 
 def _disguises(secret: str) -> Iterable[str]:

@@ -26,6 +26,7 @@ from llmkit.spelling import refuse_unknown
 from llmkit.strategies import check_strategy
 from llmkit.targets import Target, as_targets
 from llmkit.transport.settings import TransportSettings
+from llmkit.transport.standing_in import current_stand_in, default_model_of
 
 __all__ = ["AuthArgument", "Settings"]
 
@@ -157,6 +158,10 @@ class Settings:
         Raises:
             ConfigurationError: If something given is wrong.
         """
+        if arguments.get("transport") is None:
+            arguments["transport"] = current_stand_in()
+        if model is None and arguments.get("provider") is None and arguments.get("base_url") is None:
+            model = default_model_of(arguments["transport"])
         return cls(**{**arguments, **_spread(model, fallbacks)})
 
     def at(self, target: Target) -> Settings:

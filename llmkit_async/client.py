@@ -15,6 +15,7 @@ from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
 from llmkit.routing import Router, given
 from llmkit.settings import Settings
+from llmkit.transport.standing_in import atransport_for
 from llmkit_async._cached import answered, aside
 from llmkit_async.hedging import raced
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from llmkit.strategies import Strategy
     from llmkit.targets import Target
     from llmkit.transport.base import AsyncTransport
+    from llmkit.transport.standing_in import TransportMaker
 
 __all__ = ["AsyncClient", "AsyncCompletionStream"]
 
@@ -77,7 +79,7 @@ class AsyncClient:
         hedge: Hedge | Mapping[str, Any] | None = None,
         cache: ResponseCache | str | os.PathLike[str] | bool | None = None,
         budget: Amount | Budget | None = None,
-        transport: AsyncTransport | None = None,
+        transport: AsyncTransport | TransportMaker | None = None,
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
@@ -132,7 +134,7 @@ class AsyncClient:
 
     def _start(self, settings: Settings) -> None:
         self._router = Router(settings)
-        self._transport: AsyncTransport = settings.transport or self._own_transport(settings)
+        self._transport = atransport_for(settings.transport, partial(self._own_transport, settings))
 
     @staticmethod
     def _own_transport(settings: Settings) -> AsyncTransport:
@@ -442,7 +444,7 @@ class AsyncClient:
         self._router.closed = True
         if self._router.own_cache is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._router.own_cache.close)
-        if self._router.settings.transport is None:
+        if self._transport is not self._router.settings.transport:
             await self._transport.close()
 
     async def __aenter__(self) -> AsyncClient:

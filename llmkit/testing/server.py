@@ -16,12 +16,13 @@ import threading
 import time
 import weakref
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from llmkit.testing import wires
-from llmkit.testing.aws import access_key_of
+from llmkit.testing.answering import GOOD, answer
+from llmkit.testing.recognising import key_in
 from llmkit.testing.replies import RecordedRequest, Reply, Script
 from llmkit.testing.wires.base import Rendered
 
@@ -38,8 +39,6 @@ __all__ = ["FakeServer"]
 logger = logging.getLogger("llmkit.testing")
 
 RECORD_PATH = "/_requests"
-_GOOD = Reply()
-_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key", "x-litellm-api-key", "x-portkey-api-key")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _STARTING = 10.0  # seconds; binding a loopback port takes milliseconds
 _TURNS = 3  # of the loop, until what was accepted is a connection
@@ -284,25 +283,11 @@ class FakeServer:
     def _render(self, request: RecordedRequest) -> tuple[Rendered, Reply]:
         """Return the answer to *request*: a refusal, what is scripted, or what the provider would say."""
         if request.path == RECORD_PATH:
-            return self._summary(), _GOOD
-        found = wires.find(request.provider, request.method, request.endpoint)
-        route = found.route
-        refusal = None
-        if self._keys is not None and request.key not in self._keys:
-            refusal = found.wire.unauthorized(request)
-        elif route is not None and self._strict:
-            refusal = route.check(request)
-        if refusal is not None:
-            return found.wire.render_error(request, refusal), refusal
-        script = self._take(request)
-        reply = script(request) if callable(script) else script
-        if reply is None and route is not None:
-            reply = (None if self._strict else route.check(request)) or _GOOD
-        elif reply is None:
-            reply = found.missing(request)
-        if reply.fails:
-            return found.wire.render_error(request, reply), reply
-        return (route or found.wire.routes[0]).render(request, reply), reply
+            return self._summary(), GOOD
+        return answer(request, self._take, strict=self._strict, is_known=self._is_known)
+
+    def _is_known(self, request: RecordedRequest) -> bool:
+        return self._keys is None or request.key in self._keys
 
     def _summary(self) -> Rendered:
         """Return the record for those who cannot ask the object: without headers, which hold credentials."""
@@ -346,7 +331,7 @@ class _Handler:
             query_string=query,
             headers=request.headers,
             body=request.body,
-            key=_key(request.headers),
+            key=key_in(request.headers),
             connection=connection,
             at=time.monotonic(),
             persistent=request.persistent,
@@ -370,18 +355,8 @@ class _Handler:
             logger.exception("No answer could be made to %s %s", request.method, request.path)
             message = f"{type(exc).__name__}: {exc}"
             body = json.dumps({"error": {"message": message, "type": "fake_server_error", "param": None, "code": None}})
-            rendered, reply = Rendered(status=500, body=(body.encode(),)), _GOOD
+            rendered, reply = Rendered(status=500, body=(body.encode(),)), GOOD
         return deliver(rendered, reply, persistent=request.persistent, chunkable=request.version != "HTTP/1.0")
-
-
-def _key(headers: Mapping[str, str]) -> str | None:
-    """Return the credential that *headers* carry, wherever the provider wants it."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip()
-    if scheme.startswith("AWS4-"):
-        return access_key_of(headers["authorization"])
-    return next((headers[name] for name in _KEY_HEADERS if name in headers), None)
 
 
 def _leave_to_parent() -> None:

@@ -21,6 +21,7 @@ from llmkit.testing.wires.anthropic_models import MODELS, model_named
 from llmkit.testing.wires.base import Rendered, Route, Wire, json_bytes, sse
 from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_checks import mapping, rows, text_of
+from llmkit.testing.wires.words import ANTHROPIC
 
 __all__ = ["WIRE"]
 
@@ -343,6 +344,7 @@ WIRE = Wire(
     ),
     render_error=render_error,
     unauthorized=unauthorized,
+    words=ANTHROPIC,
     providers=frozenset({"anthropic"}),
     bases={"anthropic": ""},
 )

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from llmkit.testing.replies import Event, RecordedRequest, Reply
+from llmkit.testing.wires.words import OPENAI, Words
 
 __all__ = ["Rendered", "Route", "Wire", "json_bytes", "sse"]
 
@@ -55,6 +56,8 @@ class Wire:
     """The refusal of a missing or unknown key."""
     providers: frozenset[str] | None = None
     """Who speaks it; None: everyone whom no other wire claims."""
+    words: Words = OPENAI
+    """In which an answer that is given in llmkit's own words is written."""
     bases: Mapping[str, str] = field(factory=dict)
     """The path of the base URL, where a provider's is not ``/v1``."""
 

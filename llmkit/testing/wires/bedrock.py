@@ -24,6 +24,7 @@ from llmkit.testing.wires.bedrock_history import seals_thoughts, thought_seal
 from llmkit.testing.wires.frames import event_frame, frame, scripted_frame
 from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_checks import mapping, rows, text_of
+from llmkit.testing.wires.words import BEDROCK
 
 __all__ = ["WIRE"]
 
@@ -387,6 +388,7 @@ WIRE = Wire(
     ),
     render_error=render_error,
     unauthorized=unauthorized,
+    words=BEDROCK,
     providers=frozenset({"bedrock"}),
     bases={"bedrock": ""},
 )

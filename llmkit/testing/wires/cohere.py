@@ -19,6 +19,7 @@ from llmkit.testing.wires.cohere_checks import check_chat, check_embed, check_mo
 from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_chat import vector
 from llmkit.testing.wires.openai_checks import mapping
+from llmkit.testing.wires.words import COHERE
 
 __all__ = ["MODELS", "WIRE"]
 
@@ -311,6 +312,7 @@ WIRE = Wire(
     ),
     render_error=render_error,
     unauthorized=unauthorized,
+    words=COHERE,
     providers=frozenset({"cohere"}),
     bases={"cohere": ""},
 )

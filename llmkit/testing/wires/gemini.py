@@ -21,6 +21,7 @@ from llmkit.testing.wires.gemini_checks import check_count, check_door, check_ge
 from llmkit.testing.wires.gemini_turns import is_late, refuse, sealed
 from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_checks import mapping, rows
+from llmkit.testing.wires.words import GEMINI
 
 __all__ = ["MODELS", "VERTEX", "WIRE", "operation", "render_error", "text_of", "unauthorized", "whole", "written_out"]
 
@@ -375,6 +376,7 @@ WIRE = Wire(
     ),
     render_error=render_error,
     unauthorized=unauthorized,
+    words=GEMINI,
     providers=frozenset({"google", "gemini", *VERTEX}),
     bases={"google": "/v1beta", "gemini": "/v1beta", **dict.fromkeys(sorted(VERTEX), "/v1beta1")},
 )

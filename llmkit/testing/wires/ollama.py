@@ -22,6 +22,7 @@ from llmkit.testing.wires.ollama_checks import CAPABILITIES, check_chat, check_e
 from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_chat import vector
 from llmkit.testing.wires.openai_checks import mapping, rows
+from llmkit.testing.wires.words import OLLAMA
 
 __all__ = ["MODELS", "WIRE"]
 
@@ -260,6 +261,7 @@ WIRE = Wire(
     ),
     render_error=render_error,
     unauthorized=unauthorized,
+    words=OLLAMA,
     providers=frozenset({"ollama"}),
     bases={"ollama": ""},
 )

@@ -20,6 +20,7 @@ from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_chat import body_of, render_error, streamed, unauthorized, whole, written_out
 from llmkit.testing.wires.openai_checks import mapping, rows
 from llmkit.testing.wires.openai_responses_checks import check_count, check_responses, sealed, wants_seals
+from llmkit.testing.wires.words import RESPONSES
 
 __all__ = ["WIRE"]
 
@@ -207,5 +208,6 @@ WIRE = Wire(
         Route(method="POST", path=re.compile(r".*/responses/input_tokens"), check=check_count, render=render_count),
     ),
     render_error=render_error,
+    words=RESPONSES,
     unauthorized=unauthorized,
 )

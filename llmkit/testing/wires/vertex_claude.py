@@ -24,6 +24,7 @@ from llmkit.testing.wires.anthropic_models import refuse
 from llmkit.testing.wires.base import Rendered, Route, Wire
 from llmkit.testing.wires.gemini_turns import refuse as refuse_at_the_door
 from llmkit.testing.wires.openai_checks import mapping, rows
+from llmkit.testing.wires.words import ANTHROPIC
 
 __all__ = ["WIRE"]
 
@@ -149,5 +150,6 @@ WIRE = Wire(
     ),
     render_error=render_error,
     unauthorized=gemini.unauthorized,
+    words=ANTHROPIC,
     providers=gemini.VERTEX,
 )
