@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from llmkit.resilience.rates import RateLimit as RateLimit
     from llmkit.resilience.rates import TokenBucket as TokenBucket
     from llmkit.resilience.retry import RetryConfig as RetryConfig
+    from llmkit.resilience.retrying import with_retry as with_retry
     from llmkit.targets import Target as Target
     from llmkit.tools import Tool as Tool
     from llmkit.tools import tool as tool
@@ -157,6 +158,7 @@ _HOMES = {
     "llmkit.resilience.keys": "APIKeyPool",
     "llmkit.resilience.rates": "RateLimit TokenBucket",
     "llmkit.resilience.retry": "RetryConfig",
+    "llmkit.resilience.retrying": "with_retry",
     "llmkit.targets": "Target",
     "llmkit.tools": "Tool tool",
     "llmkit.transport.base": "AsyncTransport HttpRequest HttpResponse Timeout Transport TransportError",
