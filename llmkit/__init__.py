@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from llmkit.resilience.rates import TokenBucket as TokenBucket
     from llmkit.resilience.retry import RetryConfig as RetryConfig
     from llmkit.targets import Target as Target
+    from llmkit.tool_registry import ToolRegistry as ToolRegistry
     from llmkit.tools import Tool as Tool
     from llmkit.tools import tool as tool
     from llmkit.transport.base import AsyncTransport as AsyncTransport
@@ -156,6 +157,7 @@ _HOMES = {
     "llmkit.resilience.rates": "RateLimit TokenBucket",
     "llmkit.resilience.retry": "RetryConfig",
     "llmkit.targets": "Target",
+    "llmkit.tool_registry": "ToolRegistry",
     "llmkit.tools": "Tool tool",
     "llmkit.transport.base": "AsyncTransport HttpRequest HttpResponse Timeout Transport TransportError",
 }
