@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from llmkit.agent import Agent as Agent
     from llmkit.cache.base import CacheStats as CacheStats
     from llmkit.cache.memory import LLMCache as LLMCache
     from llmkit.cache.redis import RedisCache as RedisCache
@@ -58,6 +59,10 @@ if TYPE_CHECKING:
     from llmkit.errors import ToolLoopLimitError as ToolLoopLimitError
     from llmkit.errors import UnsupportedParameterError as UnsupportedParameterError
     from llmkit.events import Event as Event
+    from llmkit.loop.results import RunEvent as RunEvent
+    from llmkit.loop.results import RunResult as RunResult
+    from llmkit.loop.results import Step as Step
+    from llmkit.loop.results import ToolRun as ToolRun
     from llmkit.metering import UsageEstimator as UsageEstimator
     from llmkit.metering import track as track
     from llmkit.models.content import Audio as Audio
@@ -106,6 +111,7 @@ if TYPE_CHECKING:
     from llmkit.resilience.rates import RateLimit as RateLimit
     from llmkit.resilience.rates import TokenBucket as TokenBucket
     from llmkit.resilience.retry import RetryConfig as RetryConfig
+    from llmkit.running import RunStream as RunStream
     from llmkit.targets import Target as Target
     from llmkit.tool_registry import ToolRegistry as ToolRegistry
     from llmkit.tools import Tool as Tool
@@ -118,6 +124,7 @@ if TYPE_CHECKING:
     from llmkit.transport.base import TransportError as TransportError
 
 _HOMES = {
+    "llmkit.agent": "Agent",
     "llmkit.cache.base": "CacheStats",
     "llmkit.cache.memory": "LLMCache",
     "llmkit.cache.redis": "RedisCache",
@@ -137,6 +144,7 @@ _HOMES = {
         "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
     ),
     "llmkit.events": "Event",
+    "llmkit.loop.results": "RunEvent RunResult Step ToolRun",
     "llmkit.metering": "UsageEstimator track",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
     "llmkit.models.fault": "Fault",
@@ -156,6 +164,7 @@ _HOMES = {
     "llmkit.resilience.keys": "APIKeyPool",
     "llmkit.resilience.rates": "RateLimit TokenBucket",
     "llmkit.resilience.retry": "RetryConfig",
+    "llmkit.running": "RunStream",
     "llmkit.targets": "Target",
     "llmkit.tool_registry": "ToolRegistry",
     "llmkit.tools": "Tool tool",

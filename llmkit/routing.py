@@ -14,6 +14,7 @@ from attrs import evolve
 from llmkit.abilities import check_abilities
 from llmkit.cache.opening import open_cache
 from llmkit.call import Call, Job, Other
+from llmkit.cancelling import Cancellable
 from llmkit.catalogue.facts import is_embedding_model
 from llmkit.catalogue.registry import cost_of
 from llmkit.dialects.base import Place
@@ -54,7 +55,7 @@ class Router:
         self._candidates = self._others()
         self._turns = itertools.count()
         self._hedging = HedgePolicy(settings.hedge) if settings.hedge is not None else None
-        self.active: set[Call[Any]] = set()
+        self.active: set[Cancellable] = set()
         self.cache = open_cache(settings.cache)
         self._own_caching: Caching | None = None
         self.closed = False

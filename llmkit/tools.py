@@ -56,9 +56,10 @@ def _as_parameters(schema: Mapping[str, Any] | None) -> Schema:
 
 
 def _as_version(version: Any) -> str | None:
-    if version is not None:
-        Version.of(version)
-    return version
+    if version is None:
+        return None
+    Version.of(version)
+    return str(version)
 
 
 def _as_timeout(seconds: Any) -> float | None:

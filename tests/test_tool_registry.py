@@ -132,7 +132,7 @@ def test_a_version_is_there_once() -> None:
     """1.9 and 1.9.0 are the same."""
     registry = ToolRegistry([chart])
 
-    with pytest.raises(ConfigurationError, match="chart 1.9 is there already"):
+    with pytest.raises(ConfigurationError, match=r"chart 1\.9 is there already"):
         registry.add(Tool(name="chart", function=plain, version="1.9"))
 
 
