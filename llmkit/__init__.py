@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from llmkit.agent import Agent as Agent
     from llmkit.cache.base import CacheStats as CacheStats
     from llmkit.cache.memory import LLMCache as LLMCache
     from llmkit.cache.redis import RedisCache as RedisCache
@@ -58,6 +59,10 @@ if TYPE_CHECKING:
     from llmkit.errors import ToolLoopLimitError as ToolLoopLimitError
     from llmkit.errors import UnsupportedParameterError as UnsupportedParameterError
     from llmkit.events import Event as Event
+    from llmkit.loop.results import RunEvent as RunEvent
+    from llmkit.loop.results import RunResult as RunResult
+    from llmkit.loop.results import Step as Step
+    from llmkit.loop.results import ToolRun as ToolRun
     from llmkit.metering import track as track
     from llmkit.models.capabilities import LLMCapabilities as LLMCapabilities
     from llmkit.models.content import Audio as Audio
@@ -107,7 +112,9 @@ if TYPE_CHECKING:
     from llmkit.resilience.rates import TokenBucket as TokenBucket
     from llmkit.resilience.retry import RetryConfig as RetryConfig
     from llmkit.resilience.retrying import with_retry as with_retry
+    from llmkit.running import RunStream as RunStream
     from llmkit.targets import Target as Target
+    from llmkit.tool_registry import ToolRegistry as ToolRegistry
     from llmkit.tools import Tool as Tool
     from llmkit.tools import tool as tool
     from llmkit.transport.base import AsyncTransport as AsyncTransport
@@ -118,6 +125,7 @@ if TYPE_CHECKING:
     from llmkit.transport.base import TransportError as TransportError
 
 _HOMES = {
+    "llmkit.agent": "Agent",
     "llmkit.cache.base": "CacheStats",
     "llmkit.cache.memory": "LLMCache",
     "llmkit.cache.redis": "RedisCache",
@@ -137,6 +145,7 @@ _HOMES = {
         "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
     ),
     "llmkit.events": "Event",
+    "llmkit.loop.results": "RunEvent RunResult Step ToolRun",
     "llmkit.metering": "track",
     "llmkit.models.capabilities": "LLMCapabilities",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
@@ -159,7 +168,9 @@ _HOMES = {
     "llmkit.resilience.rates": "RateLimit TokenBucket",
     "llmkit.resilience.retry": "RetryConfig",
     "llmkit.resilience.retrying": "with_retry",
+    "llmkit.running": "RunStream",
     "llmkit.targets": "Target",
+    "llmkit.tool_registry": "ToolRegistry",
     "llmkit.tools": "Tool tool",
     "llmkit.transport.base": "AsyncTransport HttpRequest HttpResponse Timeout Transport TransportError",
 }

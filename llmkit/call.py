@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import define, evolve, field, frozen
 
-from llmkit.cancelling import Cut, cancelled
+from llmkit.cancelling import Cancellable, Cut, cancelled
 from llmkit.errors import CircuitOpenError, LLMKitError, NoAvailableKeyError, RateLimitTimeoutError
 from llmkit.exchange import Exchange, Held
 from llmkit.failing import all_failed, error_of, too_late
@@ -117,7 +117,7 @@ class Call(Generic[Answer]):
     hedge_after: float | None = None  # seconds
     rival_to: int | None = None  # the number of the call that it races with: to those who watch the two are one
     hooks: Hooks = field(factory=Hooks)
-    active: set[Call[Any]] = field(factory=set)
+    active: set[Cancellable] = field(factory=set)
     trackers: tuple[Tracker, ...] = ()  # that count what it uses
     budgets: tuple[Budget, ...] = ()  # that bound what it may cost
     caching: Caching | None = None  # the client's, where this call may use it

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
-__all__ = ["Cut", "cancelled"]
+__all__ = ["Cancellable", "Cut", "cancelled"]
 
 _lock = threading.Lock()  # one for all: it is taken when something is cut, or has been, and at no other time
+
+
+class Cancellable(Protocol):
+    """What another thread can end."""
+
+    def cancel(self) -> None: ...
 
 
 class Cut:

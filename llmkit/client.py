@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from llmkit.errors import ConfigurationError, LLMKitError
 from llmkit.hedging import raced
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from llmkit.detection import Detection
     from llmkit.exchange import Exchange
     from llmkit.hooks import Hook
-    from llmkit.models.content import Messages
+    from llmkit.loop.results import RunResult, Step
+    from llmkit.models.content import Messages, ToolCall
     from llmkit.models.embedding import EmbeddingResponse
     from llmkit.models.estimator import UsageEstimator
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
     from llmkit.resilience.rates import RateLimit, TokenBucket
+    from llmkit.running import RunStream
     from llmkit.strategies import Strategy
     from llmkit.targets import Target
     from llmkit.transport.base import Transport
@@ -274,6 +276,86 @@ class Client:
                 that was received, if the stream ends before the answer does.
         """
         return CompletionStream(self, self._completion(True, locals()))
+
+    # -- several requests
+
+    def run(
+        self,
+        messages: Messages,
+        *,
+        tools: Iterable[Any],
+        model: str | None = None,
+        max_steps: int = 8,
+        system: str | None = None,
+        on_step: Callable[[Step], object] | None = None,
+        approve: Callable[[ToolCall], bool | str] | None = None,
+        on_tool_error: Literal["return", "raise"] = "return",
+        deadline: float | None = None,
+        budget: Amount | Budget | None = None,
+        max_parallel: int = 8,
+        tool_timeout: float | None = None,
+        tools_by_prompt: bool = False,
+        **parameters: Any,
+    ) -> RunResult:
+        """
+        Let the model use *tools* until it is done, and return what that came to.
+
+        Each answer is a step; the tools that it calls are run, at most ``max_parallel`` at a time, and their results go back. A tool that
+        is not there, wrong arguments and a tool that fails are told to the model. README, section "Tools and agents".
+
+        Args:
+            messages: As ``complete`` takes them. If they end with calls of tools, these are made first.
+            tools: Functions, ``Tool``s, or a ``ToolRegistry``.
+            model: As ``complete`` takes it, and so are all further *parameters*. A ``tool_choice`` that forces a call is for the first
+                step only.
+            max_steps: How many answers the model may give.
+            system: The system message, which does not become a part of the transcript.
+            on_step: Is given each ``Step`` when it is over.
+            approve: Is given each ``ToolCall`` before it is made, and returns True, False, or as text why it is refused.
+            on_tool_error: "raise" lets a tool's failure end the run.
+            deadline: Seconds for the whole of it.
+            budget: US dollars for the whole of it, what tools ask of models included; or a ``Budget``.
+            tool_timeout: Seconds that a tool may take that says nothing of it itself.
+            tools_by_prompt: Tell the model of the tools in words, where it knows of none by itself.
+
+        Raises:
+            ConfigurationError: If something given is wrong; nothing was sent.
+            ToolLoopLimitError: If the model is not done after ``max_steps``.
+            LLMKitError: As ``complete``; ``error.run`` is what there was up to then, its transcript too.
+        """
+        return self._running(False, locals()).collect()
+
+    def run_stream(
+        self,
+        messages: Messages,
+        *,
+        tools: Iterable[Any],
+        model: str | None = None,
+        max_steps: int = 8,
+        system: str | None = None,
+        on_step: Callable[[Step], object] | None = None,
+        approve: Callable[[ToolCall], bool | str] | None = None,
+        on_tool_error: Literal["return", "raise"] = "return",
+        deadline: float | None = None,
+        budget: Amount | Budget | None = None,
+        max_parallel: int = 8,
+        tool_timeout: float | None = None,
+        tools_by_prompt: bool = False,
+        **parameters: Any,
+    ) -> RunStream:
+        """
+        Return the same as it happens: ``text`` as it comes, ``tool_start``, ``tool_end``, ``step``, and ``done`` with the result.
+
+        Raises:
+            ConfigurationError: If something given is wrong. Everything else is raised by the iteration, as by ``run``.
+        """
+        return self._running(True, locals())
+
+    def _running(self, streamed: bool, arguments: dict[str, Any]) -> RunStream:
+        from llmkit.running import RunStream
+
+        arguments.pop("self", None)
+        return RunStream(self, streamed, self._router.active, arguments)
 
     def embed(
         self,

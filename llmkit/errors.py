@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from llmkit.kinds import KINDS, ErrorCategory
 
 if TYPE_CHECKING:
+    from llmkit.loop.results import RunResult
     from llmkit.models.ledger import Attempt
     from llmkit.models.response import CompletionResponse
 
@@ -71,7 +72,8 @@ class LLMKitError(Exception):
     ``message`` says what happened; ``kind`` and ``category`` class it; ``retryable`` whether the same request may succeed later;
     ``metadata`` holds whatever else is known; ``original_error`` the cause, masked; ``attempts`` the ledger of the call; ``endpoint``
     scheme, host and port; ``retry_after`` seconds, where they are known; ``maybe_billed`` that the provider may charge for it all the
-    same; ``circuit_open`` and ``retry_quota_exhausted`` why no further attempt was made.
+    same; ``circuit_open`` and ``retry_quota_exhausted`` why no further attempt was made; ``run`` what a run of several steps had come to
+    when it ended with this error: its transcript, its steps, what it used and cost.
     """
 
     default_kind = "unknown"
@@ -104,6 +106,7 @@ class LLMKitError(Exception):
         self.maybe_billed = maybe_billed
         self.circuit_open = False
         self.retry_quota_exhausted = False
+        self.run: RunResult | None = None
 
     @property
     def advice(self) -> str:
@@ -262,7 +265,7 @@ class ToolExecutionError(LLMKitError):
 
 
 class ToolLoopLimitError(LLMKitError):
-    """The model went on calling tools beyond the allowed number of steps."""
+    """The model would have gone on calling tools after the last step allowed; ``run`` holds all that there was up to then."""
 
     default_kind = "tool_loop"
 

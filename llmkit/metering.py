@@ -23,7 +23,7 @@ from llmkit.models.usage import Usage
 if TYPE_CHECKING:
     from llmkit.models.estimator import UsageEstimator
 
-__all__ = ["Tracker", "current_trackers", "track"]
+__all__ = ["Tracker", "current_trackers", "track", "tracked_by"]
 
 
 KINDS = (
@@ -153,7 +153,13 @@ def track() -> Iterator[Tracker]:
     is inside. One holds for the running thread or task and for tasks made inside, as context variables do; a thread started inside has it
     only if it runs in a ``contextvars.copy_context()``.
     """
-    tracker = Tracker()
+    with tracked_by(Tracker()) as tracker:
+        yield tracker
+
+
+@contextmanager
+def tracked_by(tracker: Tracker) -> Iterator[Tracker]:
+    """Return a context manager inside which *tracker* counts as well."""
     token = _ambient.set((*_ambient.get(), tracker))
     try:
         yield tracker

@@ -15,6 +15,7 @@ from llmkit._fork import renewed_in_child
 from llmkit.abilities import check_abilities
 from llmkit.cache.opening import open_cache
 from llmkit.call import Call, Job, Other
+from llmkit.cancelling import Cancellable
 from llmkit.catalogue.facts import is_embedding_model
 from llmkit.catalogue.registry import cost_of
 from llmkit.dialects.base import Place
@@ -55,7 +56,7 @@ class Router:
         self._candidates = self._others()
         self._turns = itertools.count()
         self._hedging = HedgePolicy(settings.hedge) if settings.hedge is not None else None
-        self.active: set[Call[Any]] = set()
+        self.active: set[Cancellable] = set()
         self.cache = open_cache(settings.cache)
         self._own_caching: Caching | None = None
         self.closed = False

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 from attrs import field, frozen
 
 from llmkit.errors import ConfigurationError, ToolExecutionError
+from llmkit.requirements import Requirement, Version, as_requirements, command_for
 from llmkit.schema.annotations import described, resolved_hints
 from llmkit.schema.describing import Writer
 from llmkit.schema.docstrings import parse_docstring
@@ -54,13 +55,42 @@ def _as_parameters(schema: Mapping[str, Any] | None) -> Schema:
     return copy
 
 
+def _as_version(version: Any) -> str | None:
+    if version is None:
+        return None
+    Version.of(version)
+    return str(version)
+
+
+def _as_timeout(seconds: Any) -> float | None:
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+        msg = f"timeout is a number of seconds above zero, not {seconds!r}."
+        raise ConfigurationError(msg)
+    return float(seconds)
+
+
+def _as_decision(needs_approval: Any) -> bool | None:
+    if needs_approval is not None and not isinstance(needs_approval, bool):
+        msg = f"needs_approval is True, False or None, not {needs_approval!r}: who approves is said to the run, as approve=."
+        raise ConfigurationError(msg)
+    return needs_approval
+
+
 @frozen(kw_only=True)
 class Tool:
     """
     What a model may call: a name, what it does, the JSON Schema of its arguments, and the function, where there is one.
 
-    Description and parameters are those of the function, unless they are given. ``strict`` asks the provider to keep to the
-    schema; None leaves it to the dialect.
+    Description and parameters are those of the function, unless they are given.
+
+    Args:
+        strict: Whether the provider is to keep to the schema; None leaves it to the dialect.
+        version: Which one it is, for a ``ToolRegistry``.
+        requires: The packages that it needs, as ``["pandas>=2"]``.
+        timeout: Seconds that one use of it may take; a run's ``tool_timeout`` where there is none.
+        needs_approval: True: a run has each use approved. None: where it is told who approves. False: never.
 
     Raises:
         ConfigurationError: If no provider takes the name, the parameters are no object, or a model could not call the function.
@@ -71,6 +101,10 @@ class Tool:
     description: str = field()
     parameters: Schema = field(converter=_as_parameters, hash=False)
     strict: bool | None = None
+    version: str | None = field(default=None, converter=_as_version)
+    requires: tuple[str, ...] = field(default=(), converter=as_requirements)
+    timeout: float | None = field(default=None, converter=_as_timeout)
+    needs_approval: bool | None = field(default=None, converter=_as_decision)
 
     @description.default
     def _description_of_function(self) -> str:
@@ -97,6 +131,28 @@ class Tool:
         except (Mismatch, RecursionError) as exc:
             msg = f"The arguments of tool {self.name} do not fit: {exc}"
             raise ToolExecutionError(msg, tool=self.name, arguments=dict(arguments), original_error=exc) from exc
+
+    @property
+    def title(self) -> str:
+        """Its name, and its version where it has one."""
+        return self.name if self.version is None else f"{self.name} {self.version}"
+
+    def missing(self) -> dict[str, str]:
+        """Return which of its requirements are not met, each with what is wrong: ``{"pandas>=2": "is not installed"}``."""
+        found = {text: Requirement.of(text).lack() for text in self.requires}
+        return {text: lack for text, lack in found.items() if lack is not None}
+
+    def check(self) -> None:
+        """
+        Make sure that what it requires is installed.
+
+        Raises:
+            ConfigurationError: If something is not; it names each, and the command that installs them.
+        """
+        if missing := self.missing():
+            lacks = "; ".join(f"{text} {lack}" for text, lack in missing.items())
+            msg = f"The tool {self.title} lacks what it requires: {lacks}. Install it with: {command_for(missing)}"
+            raise ConfigurationError(msg, metadata={"missing": missing})
 
     def _bound(self, arguments: dict[str, Any]) -> dict[str, Any]:
         given: dict[str, Any] = drop_nulls(arguments, self.parameters)
@@ -184,7 +240,16 @@ def tool(function: _Function) -> _Function: ...
 
 
 @overload
-def tool(*, name: str | None = None, description: str | None = None, strict: bool | None = None) -> Callable[[_Function], _Function]: ...
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    strict: bool | None = None,
+    version: str | None = None,
+    requires: Iterable[str] = (),
+    timeout: float | None = None,
+    needs_approval: bool | None = None,
+) -> Callable[[_Function], _Function]: ...
 
 
 def tool(
@@ -193,20 +258,34 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     strict: bool | None = None,
+    version: str | None = None,
+    requires: Iterable[str] = (),
+    timeout: float | None = None,
+    needs_approval: bool | None = None,
 ) -> Any:
     """
-    Mark a function as a tool, with another name or description than its own; it stays the function it was.
+    Mark a function as a tool and say of it what ``Tool`` says; it stays the function it was.
 
     Raises:
-        ConfigurationError: If a model could not call it.
+        ConfigurationError: If a model could not call it, or something said of it is wrong.
     """
+    said = {
+        "name": None if name is None else checked_name(name),
+        "description": description,
+        "strict": strict,
+        "version": _as_version(version),
+        "requires": as_requirements(requires),
+        "timeout": _as_timeout(timeout),
+        "needs_approval": _as_decision(needs_approval),
+    }
 
     def mark(marked: Callable[..., Any]) -> Callable[..., Any]:
         if not inspect.isfunction(marked):
             msg = f"@tool decorates functions, not {marked!r}; below @staticmethod and @classmethod, not above."
             raise ConfigurationError(msg)
-        checked_name(marked.__name__ if name is None else name)
-        setattr(marked, _MARK, {"name": name, "description": description, "strict": strict})
+        if name is None:
+            checked_name(marked.__name__)
+        setattr(marked, _MARK, said)
         return marked
 
     return mark if function is None else mark(function)

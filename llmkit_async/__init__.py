@@ -6,23 +6,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llmkit_async.agent import Agent as Agent
+    from llmkit_async.agent import AsyncAgent as AsyncAgent
     from llmkit_async.client import AsyncClient as AsyncClient
     from llmkit_async.client import AsyncCompletionStream as AsyncCompletionStream
     from llmkit_async.clients import AsyncClients as AsyncClients
     from llmkit_async.clients import load_clients as load_clients
     from llmkit_async.limits import AsyncTokenBucket as AsyncTokenBucket
+    from llmkit_async.running import AsyncRunStream as AsyncRunStream
     from llmkit_async.transport import AiohttpTransport as AiohttpTransport
 
 _HOME_OF = {
+    "Agent": "llmkit_async.agent",
     "AiohttpTransport": "llmkit_async.transport",
+    "AsyncAgent": "llmkit_async.agent",
     "AsyncClient": "llmkit_async.client",
     "AsyncClients": "llmkit_async.clients",
     "AsyncCompletionStream": "llmkit_async.client",
+    "AsyncRunStream": "llmkit_async.running",
     "AsyncTokenBucket": "llmkit_async.limits",
     "load_clients": "llmkit_async.clients",
 }
 
-__all__ = ["AiohttpTransport", "AsyncClient", "AsyncClients", "AsyncCompletionStream", "AsyncTokenBucket", "load_clients"]
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -31,7 +31,7 @@ HOMES = {
 # Rooms from the ground up: a room may import those before it, and itself.
 FLOORS = [
     {"_fork", "cancelling", "kinds", "secrets", "errors", "spelling"},
-    {"schema", "tools", "structured"},
+    {"schema", "requirements", "tools", "tool_registry", "structured"},
     {"transport"},
     {"models", "address", "events", "hooks"},
     {"dialects", "resilience", "auth", "metering", "cache"},
@@ -39,8 +39,10 @@ FLOORS = [
     {"catalogue"},
     {"abilities", "config", "detection", "probe", "settings", "strategies", "targets"},
     {"exchange", "failing", "call", "endpoints", "routing", "hedging", "embedding", "counting"},
+    {"loop"},
+    {"running"},
     {"client"},
-    {"clients"},
+    {"agent", "clients"},
     {"testing"},
     {"cli"},
 ]

@@ -9,14 +9,20 @@ from typing import Any
 
 import pytest
 
+import llmkit.agent
 import llmkit.client
+import llmkit.running
+import llmkit_async.agent
 import llmkit_async.client
 import llmkit_async.limits
+import llmkit_async.running
 from llmkit.resilience.rates import TokenBucket
 
 TWINS = [
     (llmkit.client.Client, llmkit_async.client.AsyncClient),
     (llmkit.client.CompletionStream, llmkit_async.client.AsyncCompletionStream),
+    (llmkit.running.RunStream, llmkit_async.running.AsyncRunStream),
+    (llmkit.agent.Agent, llmkit_async.agent.AsyncAgent),
     (TokenBucket, llmkit_async.limits.AsyncTokenBucket),
 ]
 
@@ -56,7 +62,7 @@ def test_the_twins_do_not_inherit_from_each_other(sync: type, twin: type) -> Non
 
 def test_no_decision_is_made_in_a_face() -> None:
     """The faces branch on nothing that a provider said: no status, no kind, no provider's name."""
-    for module in (llmkit.client, llmkit_async.client):
+    for module in (llmkit.client, llmkit_async.client, llmkit.running, llmkit_async.running, llmkit.agent, llmkit_async.agent):
         tree = ast.parse(Path(str(module.__file__)).read_text())
         words = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         assert set() == words & {"status", "status_code", "kind", "retryable", "category", "retry_after", "headers", "body"}

@@ -447,3 +447,48 @@ def test_a_function_made_for_one_call_is_not_kept() -> None:
     gc.collect()
 
     assert alive() is None
+
+
+@tool(version="1.2.0", requires=["attrs>=23", "no-such-package>=2"], timeout=2, needs_approval=True)
+def careful(x: int) -> int:
+    """Do much."""
+    return x
+
+
+def test_a_tool_says_what_it_needs() -> None:
+    """Its version, its packages, its time and whether somebody must approve."""
+    made = as_tool(careful)
+
+    assert ("1.2.0", ("attrs>=23", "no-such-package>=2"), 2.0, True) == (made.version, made.requires, made.timeout, made.needs_approval)
+    assert {"no-such-package>=2": "is not installed"} == made.missing()
+    with pytest.raises(ConfigurationError, match=r"careful 1\.2\.0 lacks .*pip install 'no-such-package>=2'"):
+        made.check()
+
+
+def test_a_tool_that_needs_nothing_lacks_nothing() -> None:
+    """And what nobody said is None."""
+    made = as_tool(bare)
+
+    made.check()
+    assert (None, (), None, None, {}) == (made.version, made.requires, made.timeout, made.needs_approval, made.missing())
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"version": "new"}, "version is written like"),
+        ({"version": 1.2}, "version is written like"),
+        ({"requires": "pandas"}, "requires is a list"),
+        ({"requires": ["pandas>two"]}, "version is written like"),
+        ({"timeout": 0}, "timeout is a number of seconds above zero"),
+        ({"timeout": True}, "timeout is a number of seconds above zero"),
+        ({"timeout": float("inf")}, "timeout is a number of seconds above zero"),
+        ({"needs_approval": "yes"}, "needs_approval is True, False or None"),
+    ],
+)
+def test_what_is_said_wrongly_is_refused_at_once(said: dict[str, Any], words: str) -> None:
+    """When the function is marked, or the tool made, not when it is used."""
+    with pytest.raises(ConfigurationError, match=words):
+        tool(**said)
+    with pytest.raises(ConfigurationError, match=words):
+        Tool(name="f", **said)

@@ -265,7 +265,8 @@ def tool_result(call: ToolCall | str, value: Any, is_error: bool = False) -> Mes
     Return the message that answers *call* (a ``ToolCall`` or its id) with *value*.
 
     Args:
-        value: Text, a part, a list with parts in it (and strings), or anything JSON can say.
+        value: Text, a part, a list with parts in it (and strings), or anything JSON can say: records (attrs classes, dataclasses,
+            pydantic models), dates, sets and their like too.
         is_error: Whether the tool failed; the model is told so where the provider can.
 
     Raises:
@@ -291,8 +292,10 @@ def _as_result(value: Any) -> tuple[Part, ...]:
         return as_parts(value)
     import json
 
+    from llmkit.schema.telling import as_plain
+
     try:
-        return (Text(json.dumps(value, ensure_ascii=False, allow_nan=False)),)
+        return (Text(json.dumps(as_plain(value), ensure_ascii=False, allow_nan=False)),)
     except (TypeError, ValueError, RecursionError) as error:
         msg = f"A tool's result is text, parts or JSON; this {type(value).__name__} is none of them: {error}."
         raise ConfigurationError(msg) from None

@@ -19,7 +19,7 @@ from llmkit.resilience.checks import number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Deadline", "current_deadline", "deadline"]
+__all__ = ["Deadline", "current_deadline", "deadline", "held_to"]
 
 
 @frozen(kw_only=True)
@@ -78,7 +78,13 @@ def deadline(seconds: float, *, clock: Callable[[], float] = time.monotonic) -> 
 
 @contextmanager
 def _held(seconds: float, clock: Callable[[], float]) -> Iterator[Deadline]:
-    own = Deadline.after(seconds, clock)
+    with held_to(Deadline.after(seconds, clock)) as tightest:
+        yield tightest
+
+
+@contextmanager
+def held_to(own: Deadline) -> Iterator[Deadline]:
+    """Return a context manager inside which every call is over when *own* passes; it gives the tightest that holds there."""
     tightest = Deadline.tightest(_ambient.get(), own) or own
     token = _ambient.set(tightest)
     try:

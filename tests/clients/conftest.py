@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from llmkit import Client, CompletionChunk, CompletionResponse, HttpRequest, HttpResponse
+from llmkit import Agent, Client, CompletionResponse, HttpRequest, HttpResponse, RunResult
 from llmkit.testing import FakeServer
-from llmkit_async import AsyncClient
+from llmkit_async import AsyncAgent, AsyncClient
 
 T = TypeVar("T")
 
@@ -65,6 +65,13 @@ class SyncFace:
         """Return a client from one of the class's own ways to make one."""
         return getattr(Client, how)(*args, **kwargs)
 
+    def agent(self, client: Any, **kwargs: Any) -> Any:
+        return Agent(client, **kwargs)
+
+    def loaded(self, path: Any, client: Any, **kwargs: Any) -> Any:
+        """Return an agent from a file."""
+        return Agent.load(path, client, **kwargs)
+
     def double(self, *outcomes: HttpResponse | Exception) -> Double:
         return Double(*outcomes)
 
@@ -98,6 +105,12 @@ class AsyncFace:
         self.clients.append(client)
         return Driven(self, client)
 
+    def agent(self, client: Driven, **kwargs: Any) -> Any:
+        return Driven(self, AsyncAgent(client.twin, **kwargs))
+
+    def loaded(self, path: Any, client: Driven, **kwargs: Any) -> Any:
+        return Driven(self, AsyncAgent.load(path, client.twin, **kwargs))
+
     def double(self, *outcomes: HttpResponse | Exception) -> Double:
         return AsyncDouble(*outcomes)
 
@@ -115,9 +128,9 @@ class AsyncFace:
 
 
 class Driven:
-    """An ``AsyncClient`` whose methods return what the sync client's would."""
+    """An ``AsyncClient``, or an ``AsyncAgent``, whose methods return what the sync one's would."""
 
-    def __init__(self, face: AsyncFace, client: AsyncClient) -> None:
+    def __init__(self, face: AsyncFace, client: Any) -> None:
         self.face = face
         self.twin = client
 
@@ -135,6 +148,9 @@ class Driven:
     def stream(self, *args: Any, **kwargs: Any) -> DrivenStream:
         return DrivenStream(self.face, self.twin.stream(*args, **kwargs))
 
+    def run_stream(self, *args: Any, **kwargs: Any) -> DrivenStream:
+        return DrivenStream(self.face, self.twin.run_stream(*args, **kwargs))
+
     def __enter__(self) -> Driven:
         return self
 
@@ -143,13 +159,13 @@ class Driven:
 
 
 class DrivenStream:
-    """An ``AsyncCompletionStream``, iterated like the sync one."""
+    """An ``AsyncCompletionStream`` or an ``AsyncRunStream``, iterated like the sync one."""
 
     def __init__(self, face: AsyncFace, stream: Any) -> None:
         self.face = face
         self.twin = stream
 
-    def __iter__(self) -> Iterator[CompletionChunk]:
+    def __iter__(self) -> Iterator[Any]:
         chunks = aiter(self.twin)
         try:
             while (chunk := self.face.run(_next(chunks))) is not None:
@@ -157,7 +173,7 @@ class DrivenStream:
         finally:
             self.face.run(chunks.aclose())
 
-    def __next__(self) -> CompletionChunk:
+    def __next__(self) -> Any:
         chunk = self.face.run(_next(self.twin))
         if chunk is None:
             raise StopIteration
@@ -172,7 +188,15 @@ class DrivenStream:
     def response(self) -> CompletionResponse:
         return self.twin.response
 
-    def collect(self) -> CompletionResponse:
+    @property
+    def result(self) -> RunResult:
+        return self.twin.result
+
+    @property
+    def so_far(self) -> RunResult:
+        return self.twin.so_far
+
+    def collect(self) -> Any:
         return self.face.run(self.twin.collect())
 
     def close(self) -> None:
