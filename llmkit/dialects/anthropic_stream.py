@@ -281,7 +281,7 @@ class MessageStream:
 
     def _cut_off(self) -> WireError:
         rest = self._sse.leftover
-        if not rest or self._made.has_begun:
+        if not rest or self._sse.stops_inside or self._made.has_begun:
             message = "The stream ended before the answer was complete: neither a stop reason nor message_stop came."
             return WireError.truncated(message, self.answer_to)
         whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)

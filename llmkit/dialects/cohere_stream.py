@@ -138,7 +138,7 @@ class ChatEvents:
 
     def _cut_off(self) -> WireError:
         rest = self._sse.leftover
-        if self._begun or not rest:
+        if self._begun or self._sse.stops_inside or not rest:
             return WireError.truncated("The stream ended before the answer was complete: no message-end came.", self.answer_to)
         whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)
         try:

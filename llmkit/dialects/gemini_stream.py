@@ -159,7 +159,7 @@ class GeminiStream:
 
     def _cut_off(self) -> WireError:
         rest = bytes(self._bare or self._sse.leftover)
-        if rest and not self._seen and not self._bare:
+        if rest and not (self._seen or self._bare or self._sse.stops_inside):
             whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)
             return WireError.malformed("The reply is no stream of events.", whole)
         return WireError.truncated("The stream ended before the answer was complete: no finish reason came.", self.answer_to)

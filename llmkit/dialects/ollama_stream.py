@@ -77,9 +77,7 @@ class ChatLines:
         try:
             self._read_lines(lines(*data), chunks)
         except FramingError as error:
-            # What stands at the end of all bytes is the beginning of a line, if lines came before it.
-            cut = self._over and self._last
-            fault = self._cut_off() if cut else WireError.malformed(f"The reply is no stream of JSON lines: {error}.", self.answer_to)
+            fault = WireError.malformed(f"The reply is no stream of JSON lines: {error}.", self.answer_to)
             fault.chunks = chunks
             raise fault from None
         except WireError as error:
@@ -89,7 +87,11 @@ class ChatLines:
 
     def _read_lines(self, lines: list[str], chunks: list[CompletionChunk]) -> None:
         for line in lines:
-            event = loads(line)
+            try:
+                event = loads(line)
+            except FramingError:
+                self._refuse_half(line)
+                raise
             if event.__class__ is not dict:
                 raise WireError.malformed("A line of the stream is no JSON object.", self.answer_to)
             if "error" in event:
@@ -99,6 +101,11 @@ class ChatLines:
             if event.get("done") is True:
                 self._end(event, chunks)
                 break
+
+    def _refuse_half(self, line: str) -> None:
+        # What stands at the end of all bytes is the beginning of a line, if lines came before it or it begins as one does.
+        if self._over and (self._last or line.startswith("{")):
+            raise self._cut_off() from None
 
     def _read_message(self, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
         message = event.get("message")

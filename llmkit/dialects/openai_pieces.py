@@ -157,6 +157,7 @@ class ChoiceInMaking:
         "tags",
         "texts",
         "thoughts",
+        "thoughts_field",
     )
 
     def __init__(self, quirks: Quirks) -> None:
@@ -172,6 +173,7 @@ class ChoiceInMaking:
         self.logprobs: dict[str, list[Any]] = {}
         self.calls = Calls()
         self.reason: str | None = None
+        self.thoughts_field = "reasoning_content"
 
     def delta_of(self, choice: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what *choice*, of an event, adds to this one; empty where it adds nothing."""
@@ -194,6 +196,8 @@ class ChoiceInMaking:
         """Take in *delta* and return the text, the thoughts and the pieces of calls that it adds."""
         text, thoughts, blocks = _read_content(delta.get("content"))
         thoughts = thoughts or _read_thoughts(delta)
+        if thoughts:
+            self._note_thoughts_field(delta)
         self.blocks.extend(blocks)
         details = delta.get("reasoning_details")
         if isinstance(details, list):
@@ -209,6 +213,10 @@ class ChoiceInMaking:
         if refusal:
             self.refusals.append(refusal)
         return text or refusal, thoughts, [made for piece in _calls_in(delta) if (made := self._add_call(piece)) is not None]
+
+    def _note_thoughts_field(self, delta: Mapping[str, Any]) -> None:
+        if not delta.get("reasoning_content") and word(delta.get("reasoning")):
+            self.thoughts_field = "reasoning"
 
     def _add_call(self, piece: Mapping[str, Any]) -> ToolCallDelta | None:
         call = self.calls.begin() if self._is_whole else self.calls.find(piece)
@@ -258,8 +266,10 @@ class ChoiceInMaking:
         """Return the choice in the shape that it has in a whole answer."""
         thoughts, text = self.said()
         message: dict[str, Any] = {"role": "assistant", "content": text or None}
-        if thoughts:
-            message["reasoning_content"] = thoughts
+        if self.blocks:
+            message["content"] = [*joined(self.blocks), *([{"type": "text", "text": text}] if text else [])]
+        elif thoughts:
+            message[self.thoughts_field] = thoughts
         if self.details:
             message["reasoning_details"] = joined(self.details)
         if self.refusals:

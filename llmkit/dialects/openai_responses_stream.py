@@ -276,7 +276,7 @@ class ResponseStream:
 
     def _cut_off(self) -> WireError:
         rest = self._sse.leftover
-        if not rest or self._head or self._items:
+        if not rest or self._sse.stops_inside or self._head or self._items:
             message = "The stream ended before the answer was complete: neither response.completed nor response.incomplete came."
             return WireError.truncated(message, self.answer_to)
         whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)

@@ -81,7 +81,7 @@ class ChatStream:
 
     def _cut_off(self) -> WireError:
         rest = self._sse.leftover
-        if not rest or self._head or self._first.texts:
+        if not rest or self._sse.stops_inside or self._head or self._first.texts:
             message = "The stream ended before the answer was complete: no finish reason came, and no [DONE]."
             return WireError.truncated(message, self.answer_to)
         whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)

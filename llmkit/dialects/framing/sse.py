@@ -22,6 +22,7 @@ BOM = b"\xef\xbb\xbf"
 CR = 13  # as a number: CPython finds a byte eight times faster than a string of one byte
 DONE = "[DONE]"  # what OpenAI and those who speak like it send last, in place of JSON
 MESSAGE = "message"
+_BEGINNINGS = (b"data:", b"event:", b"id:", b"retry:", b":")  # how a line of an event begins, or a comment
 
 
 # A named tuple and no frozen attrs class: one is made per token, and it costs a third.
@@ -56,6 +57,12 @@ class SSEDecoder:
         Blank lines are no leftover. After :meth:`finish` it is what was given up.
         """
         return self._head + self._cutter.tail.strip(b"\n")
+
+    @property
+    def stops_inside(self) -> bool:
+        """Whether what came after the last event is the beginning of another, as far as it came."""
+        rest = self.leftover
+        return bool(rest) and any(rest.startswith(name) or name.startswith(rest) for name in _BEGINNINGS)
 
     def feed(self, chunk: bytes) -> list[SSEEvent]:
         """

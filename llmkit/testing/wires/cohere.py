@@ -118,7 +118,9 @@ def render_chat(request: RecordedRequest, reply: Reply) -> Rendered:
     body = _body(request)
     said = answer(_in_openai_words(body), evolve(reply, usage=None), model=str(body.get("model", "")))
     answer_id = reply.id if reply.id is not None else _identifier()
-    end = {"finish_reason": _FINISH.get(said.finish_reason, said.finish_reason), "usage": {**_usage(said), **(reply.usage or {})}}
+    refused = said.refusal is not None and reply.finish_reason is None
+    reason = "ERROR_TOXIC" if refused else _FINISH.get(said.finish_reason, said.finish_reason)
+    end = {"finish_reason": reason, "usage": {**_usage(said), **(reply.usage or {})}}
     if body.get("stream"):
         return _streamed(reply, _events(answer_id, said, end))
     return _whole(reply, {"id": answer_id, **end, "message": _message(said)})
