@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from llmkit.errors import RateLimitError as RateLimitError
     from llmkit.errors import RateLimitTimeoutError as RateLimitTimeoutError
     from llmkit.errors import RequestTimeoutError as RequestTimeoutError
+    from llmkit.errors import SharedStateError as SharedStateError
     from llmkit.errors import StreamInterruptedError as StreamInterruptedError
     from llmkit.errors import StructuredOutputError as StructuredOutputError
     from llmkit.errors import ToolExecutionError as ToolExecutionError
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from llmkit.resilience.retry import RetryConfig as RetryConfig
     from llmkit.resilience.retrying import with_retry as with_retry
     from llmkit.running import RunStream as RunStream
+    from llmkit.shared.address import Shared as Shared
     from llmkit.targets import Target as Target
     from llmkit.tool_registry import ToolRegistry as ToolRegistry
     from llmkit.tools import Tool as Tool
@@ -141,7 +143,7 @@ _HOMES = {
         "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "
         "ContextWindowExceededError DeadlineExceededError ErrorCategory InternalError InvalidRequestError LLMKitError "
         "MalformedResponseError ModelNotFoundError NetworkError NoAvailableKeyError OverloadedError PermissionDeniedError "
-        "ProviderError QuotaExceededError RateLimitError RateLimitTimeoutError RequestTimeoutError StreamInterruptedError "
+        "ProviderError QuotaExceededError RateLimitError RateLimitTimeoutError RequestTimeoutError SharedStateError StreamInterruptedError "
         "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
     ),
     "llmkit.events": "Event",
@@ -169,6 +171,7 @@ _HOMES = {
     "llmkit.resilience.retry": "RetryConfig",
     "llmkit.resilience.retrying": "with_retry",
     "llmkit.running": "RunStream",
+    "llmkit.shared.address": "Shared",
     "llmkit.targets": "Target",
     "llmkit.tool_registry": "ToolRegistry",
     "llmkit.tools": "Tool tool",

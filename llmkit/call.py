@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import define, evolve, field, frozen
 
 from llmkit.cancelling import Cancellable, Cut, cancelled
-from llmkit.errors import CircuitOpenError, LLMKitError, NoAvailableKeyError, RateLimitTimeoutError
+from llmkit.errors import CircuitOpenError, LLMKitError, NoAvailableKeyError, RateLimitTimeoutError, SharedStateError
 from llmkit.exchange import Exchange, Held
 from llmkit.failing import all_failed, error_of, too_late
 from llmkit.hooks import Hooks
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from llmkit.metering import Tracker
     from llmkit.models.fault import Fault
     from llmkit.models.usage import Usage
-    from llmkit.resilience.tickets import Ticket
+    from llmkit.resilience.tickets import Admission
     from llmkit.transport.base import HttpRequest, HttpResponse
 
 __all__ = ["Call", "Job", "Other"]
@@ -121,6 +121,7 @@ class Call(Generic[Answer]):
     trackers: tuple[Tracker, ...] = ()  # that count what it uses
     budgets: tuple[Budget, ...] = ()  # that bound what it may cost
     caching: Caching | None = None  # the client's, where this call may use it
+    reserving: Callable[..., Reservation] = reserve  # how something is set aside in them
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     number: int = field(init=False)
@@ -139,7 +140,7 @@ class Call(Generic[Answer]):
     _failures: int = field(default=0, init=False)  # at this endpoint, that count against max_retries
     _once: frozenset[str] = field(default=frozenset(), init=False)  # what has had its one second chance
     _spent: int | None = field(default=None, init=False)  # of the retry quota, by the last retry
-    _ticket: Ticket | None = field(default=None, init=False)  # of the limiter, until an attempt has it
+    _ticket: Admission | None = field(default=None, init=False)  # of the limiter, until an attempt has it
     _queued: float = field(default=0.0, init=False)
     _foreseen: int | None = field(default=None, init=False)
 
@@ -196,6 +197,11 @@ class Call(Generic[Answer]):
     # -- before an attempt
 
     @property
+    def blocks(self) -> bool:
+        """Whether ``attempt`` may wait for a network: an event loop has it done in a thread. What follows an attempt never does."""
+        return self.endpoint.board is not None
+
+    @property
     def lacks_token(self) -> bool:
         """Whether the credential has to be fetched over the network first: an event loop has ``fetch_token`` done in a thread."""
         renewable = self.endpoint.renewable
@@ -221,6 +227,7 @@ class Call(Generic[Answer]):
         exchange = Exchange(call=self, http=self._encoded())
         self.active.add(self)
         try:
+            self.endpoint.look()
             self._queue()
             exchange.begin(self._ticket)
             self._ticket = None
@@ -235,6 +242,9 @@ class Call(Generic[Answer]):
             raise self._again(self.wait + held.wait, "the provider's limit is nearly used up", pause=held.wait) from None
         except Again:
             raise
+        except SharedStateError as refusal:
+            refusal.attempts, refusal.original_error = tuple(self.attempts), self.last
+            raise self.ended(refusal) from None
         except BaseException as other:
             self.ended(other)
             raise
@@ -250,13 +260,14 @@ class Call(Generic[Answer]):
         if limiter is None or not self.endpoint.is_let_through:
             return
         left = None if self.deadline is None else self.deadline.remaining()
-        if self._ticket is None:
-            self._ticket = limiter.enter(self.foreseen_tokens if self.endpoint.counts_tokens else 0, left)
+        ticket = self._ticket
+        if ticket is None:
+            ticket = self._ticket = limiter.enter(self.foreseen_tokens if self.endpoint.counts_tokens else 0, left)
             self._queued = self.clock()
-        elif self._ticket.granted:
+        elif ticket.claim():
             self.wait, self.why = self.wait + self.clock() - self._queued, self.why or "the client's own limit"
-        if not self._ticket.granted:
-            raise Again(left, cut=self.cut, turn=self._ticket)
+        if not ticket.granted:
+            raise Again(left, cut=self.cut, turn=ticket)
 
     def is_held(self, wait: float) -> bool:
         """Whether a wait of so many seconds is better than to be refused: where it does not fit, the provider has its say."""
@@ -294,7 +305,7 @@ class Call(Generic[Answer]):
             return None
         endpoint = self.endpoint
         try:
-            return reserve(endpoint.cost(self.job.foresee(endpoint)), self.budgets, what=endpoint.label)
+            return self.reserving(endpoint.cost(self.job.foresee(endpoint)), self.budgets, what=endpoint.label)
         except LLMKitError as refusal:
             refusal.endpoint, refusal.attempts, refusal.original_error = endpoint.origin, tuple(self.attempts), self.last
             raise

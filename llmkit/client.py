@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from llmkit.resilience.keys import APIKeyPool
     from llmkit.resilience.rates import RateLimit, TokenBucket
     from llmkit.running import RunStream
+    from llmkit.shared.address import Shared
     from llmkit.strategies import Strategy
     from llmkit.targets import Target
     from llmkit.transport.base import Transport
@@ -90,6 +91,7 @@ class Client:
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
+        shared: str | Shared | None = None,
         strategy: Strategy = "fallback",
         capabilities: Mapping[str, Any] | None = None,
         drop_params: bool = False,
@@ -124,6 +126,7 @@ class Client:
                 default_headers=default_headers,
                 options=options,
                 hooks=hooks,
+                shared=shared,
                 strategy=strategy,
                 capabilities=capabilities,
                 drop_params=drop_params,
@@ -520,6 +523,7 @@ class Client:
     def close(self) -> None:
         """Close idle connections; later calls are refused, calls in flight end by themselves. Idempotent."""
         self._router.closed = True
+        self._router.flush()
         if self._router.own_cache is not None:
             self._router.own_cache.close()
         if self._transport is not self._router.settings.transport:

@@ -29,7 +29,6 @@ from llmkit.providers import Means, Provider, discover, find_provider, split_mod
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.learned import Pace
-from llmkit.resilience.limits import Limiter
 from llmkit.resilience.quota import RetryQuota
 from llmkit.resilience.traffic import Traffic
 from llmkit.secrets import Headers
@@ -39,6 +38,10 @@ from llmkit.transport.standing_in import needs_key
 
 if TYPE_CHECKING:
     from llmkit.dialects.embedding import Embedder, TokenCounter
+
+if TYPE_CHECKING:
+    from llmkit.resilience.limits import Limiting
+    from llmkit.shared.board import Board, Sharing
 
 __all__ = ["Endpoint", "Endpoints"]
 
@@ -59,7 +62,7 @@ class Endpoint:
     breaker: CircuitBreaker | None
     site_breaker: CircuitBreaker | None  # of all models at the address: of whether it can be reached at all
     traffic: Traffic | None  # where somebody wants to know
-    limiter: Limiter | None  # of all models at the address
+    limiter: Limiting | None  # of all models at the address
     quota: RetryQuota | None
     options: Mapping[str, str]
     default_headers: Mapping[str, str]
@@ -67,6 +70,7 @@ class Endpoint:
     facts: ModelFacts
     parameters: frozenset[str]  # that its wire can say and its model does not refuse
     said: Mapping[str, Any] = field(factory=dict)  # of the model's capabilities, by the user
+    board: Board | None  # of what other processes know
     _paces: dict[str, Pace] = field(factory=dict, init=False)
     place: Place = field(init=False)
     renewable: RenewableAuth | None = field(init=False)  # the auth, where it fetches its credential
@@ -87,6 +91,11 @@ class Endpoint:
         if found is None:
             found = self._paces.setdefault(key, Pace())
         return found
+
+    def look(self) -> None:
+        """Learn what other processes have found out. Blocks, where something is shared."""
+        if self.board is not None:
+            self.board.look()
 
     @property
     def counts_tokens(self) -> bool:
@@ -161,8 +170,9 @@ class Endpoints:
     def __init__(self, settings: Settings, hooks: Hooks | None = None) -> None:
         self.settings = settings
         self._hooks = hooks or Hooks()
-        self._limiters: dict[str, Limiter] = {}
-        self._site_breakers: dict[str, CircuitBreaker] = {}
+        self._limiters: dict[str, Limiting] = {}
+        self._site_breakers: dict[str, CircuitBreaker | None] = {}
+        self.sharing = _sharing(settings)
         self._lock = threading.Lock()
         self._made: dict[str, Endpoint] = {}
         self._pools: dict[str, APIKeyPool | None] = {}
@@ -221,6 +231,14 @@ class Endpoints:
         said = settings.capabilities if model is None else None
         facts = facts_with(facts_at(provider, name), said)
         origin = origin_of(base_url)
+        place, what = f"{provider.name}@{origin}", f"{name} {base_url}"
+        breaker, quota = self._breaker(f"{provider.name}/{name} at {origin}", place, what), self._quota(place, what)
+        site_breaker = self._site_breaker(f"{provider.name} at {origin}", place)
+        board = None
+        if self.sharing is not None:
+            pool = pool and self.sharing.pool(pool, place=place, of=base_url)
+            board = self.sharing.board(place=place, breaker=breaker, site_breaker=site_breaker, pool=pool, quota=quota)
+            reasons.append(f"What it may do and what fails is shared through {self.sharing.where}.")
         return Endpoint(
             provider=provider,
             dialect=dialect,
@@ -229,11 +247,12 @@ class Endpoints:
             model=name,
             auth=auth,
             pool=pool,
-            breaker=self._breaker(f"{provider.name}/{name} at {origin}"),
-            site_breaker=self._site_breaker(f"{provider.name} at {origin}"),
-            limiter=self._limiter(f"{provider.name} at {origin}"),
+            breaker=breaker,
+            site_breaker=site_breaker,
+            limiter=self._limiter(place),
             traffic=Traffic() if settings.hedge is not None or settings.strategy != "fallback" else None,
-            quota=RetryQuota() if settings.retry is not None else None,
+            quota=quota,
+            board=board,
             options=options,
             default_headers={**_from_environment(provider), **(settings.default_headers or {})},
             reasons=tuple(reasons),
@@ -242,25 +261,34 @@ class Endpoints:
             said=said or {},
         )
 
-    def _breaker(self, name: str) -> CircuitBreaker | None:
+    # -- what keeps the calls in order: this process's own, or what it shares with others
+
+    def _breaker(self, name: str, place: str, of: str = "") -> CircuitBreaker | None:
         config = self.settings.circuit_breaker
-        return None if config is None else CircuitBreaker(config, name=name, on_change=[self._tell] if self._hooks else ())
+        if config is None:
+            return None
+        observers = (self._tell,) if self._hooks else ()
+        if self.sharing is not None:
+            return self.sharing.breaker(config, place=place, of=of, name=name, on_change=observers)
+        return CircuitBreaker(config, name=name, on_change=observers)
 
-    def _site_breaker(self, name: str) -> CircuitBreaker | None:
-        if name not in self._site_breakers:
-            made = self._breaker(name)
-            if made is None:
-                return None
-            self._site_breakers[name] = made
-        return self._site_breakers[name]
+    def _site_breaker(self, name: str, place: str) -> CircuitBreaker | None:
+        if place not in self._site_breakers:
+            self._site_breakers[place] = self._breaker(name, place)
+        return self._site_breakers[place]
 
-    def _limiter(self, name: str) -> Limiter | None:
+    def _limiter(self, place: str) -> Limiting | None:
         limit = self.settings.rate_limit
         if limit is None:
             return None
-        if name not in self._limiters:
-            self._limiters[name] = limit.make()
-        return self._limiters[name]
+        if place not in self._limiters:
+            self._limiters[place] = limit.make() if self.sharing is None else self.sharing.limiter(limit, place=place)
+        return self._limiters[place]
+
+    def _quota(self, place: str, of: str) -> RetryQuota | None:
+        if self.settings.retry is None:
+            return None
+        return RetryQuota() if self.sharing is None else self.sharing.quota(place=place, of=of)
 
     def _tell(self, breaker: CircuitBreaker, old: CircuitState, new: CircuitState) -> None:
         from llmkit.events import Event
@@ -407,6 +435,14 @@ class Endpoints:
         variables = " or ".join(provider.key_env)
         msg = f"There is no key for {provider.name}: pass api_key=" + (f", or set {variables}." if variables else ".")
         raise ConfigurationError(msg)
+
+
+def _sharing(settings: Settings) -> Sharing | None:
+    if settings.shared is None:
+        return None
+    from llmkit.shared.board import sharing_of
+
+    return sharing_of(settings.shared)
 
 
 def _from_environment(provider: Provider) -> dict[str, str]:

@@ -3,7 +3,7 @@ The tree of errors, each with the facts a decision needs.
 
 LLMKitError
 ├── ConfigurationError · UnsupportedParameterError · BudgetExceededError · DeadlineExceededError
-├── CircuitOpenError · RateLimitTimeoutError · NoAvailableKeyError · AllProvidersFailedError
+├── CircuitOpenError · RateLimitTimeoutError · NoAvailableKeyError · AllProvidersFailedError · SharedStateError
 ├── StructuredOutputError · ToolExecutionError · ToolLoopLimitError
 └── ProviderError
     ├── AuthenticationError · PermissionDeniedError · ModelNotFoundError
@@ -56,6 +56,7 @@ __all__ = [
     "RateLimitError",
     "RateLimitTimeoutError",
     "RequestTimeoutError",
+    "SharedStateError",
     "StreamInterruptedError",
     "StructuredOutputError",
     "ToolExecutionError",
@@ -240,6 +241,12 @@ class AllProvidersFailedError(LLMKitError):
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "errors": [error.to_dict() for error in self.errors]}
+
+
+class SharedStateError(LLMKitError):
+    """What this client shares with others cannot be asked, and it was told to fail then; nothing was sent."""
+
+    default_kind = "shared"
 
 
 class StructuredOutputError(LLMKitError):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from llmkit.resilience.budget import Reservation
     from llmkit.resilience.keys import Lease
     from llmkit.resilience.learned import Pace
-    from llmkit.resilience.tickets import Ticket
+    from llmkit.resilience.tickets import Admission
 
 __all__ = ["Exchange", "Failure"]
 
@@ -104,7 +104,7 @@ class Exchange(Generic[Answer]):
     _permit: Permit | None = field(default=None, init=False)
     _site_permit: Permit | None = field(default=None, init=False)  # of the breaker that all models at the address share
     _lease: Lease | None = field(default=None, init=False)
-    _ticket: Ticket | None = field(default=None, init=False)
+    _ticket: Admission | None = field(default=None, init=False)
     _reservation: Reservation | None = field(default=None, init=False)  # of the budgets
     _pace: Pace | None = field(default=None, init=False)  # that is told how this ends
     _response: HttpResponse | None = field(default=None, init=False)
@@ -121,7 +121,7 @@ class Exchange(Generic[Answer]):
 
     # -- the beginning
 
-    def begin(self, ticket: Ticket | None = None) -> None:
+    def begin(self, ticket: Admission | None = None) -> None:
         """
         Take a permit of the breaker and a key of the pool, and put the credential on the request. *ticket* is the limiter's.
 
@@ -375,7 +375,7 @@ class Exchange(Generic[Answer]):
         partial = self._partial() if failure is None else failure.partial
         reservation.settle(partial.cost if partial is not None else None)
 
-    def _return_ticket(self, ticket: Ticket, failure: Failure | None) -> None:
+    def _return_ticket(self, ticket: Admission, failure: Failure | None) -> None:
         if failure is not None and failure.kind in UNSENT:
             ticket.cancel()
             return

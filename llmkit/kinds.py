@@ -72,6 +72,7 @@ KINDS: Mapping[str, Kind] = {
     "circuit_open": Kind(_C.TEMPORARY_ERROR, True, "It failed too often in a row and is being left alone for error.retry_after seconds."),
     "no_key": Kind(_C.TEMPORARY_ERROR, True, "Every key rests or was refused; wait for error.retry_after seconds or add a key."),
     "limiter": Kind(_C.RATE_LIMIT_ERROR, True, "The limit set on this client leaves no room in time; wait, or raise it."),
+    "shared": Kind(_C.TEMPORARY_ERROR, True, "Check the Redis of shared=; on_loss='local' would go on without it."),
     "config": Kind(_C.VALIDATION_ERROR, False, ""),
     "unsupported": Kind(_C.VALIDATION_ERROR, False, ""),
     "budget": Kind(_C.VALIDATION_ERROR, False, "Raise the budget or wait for a new one."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from llmkit.models.request import CompletionRequest, check_seconds, make_request
 from llmkit.models.response import CompletionResponse, FinishReason, priced, sealed
 from llmkit.models.usage import TokenCount, Usage
 from llmkit.providers import embedding_providers
-from llmkit.resilience.budget import current_budgets
+from llmkit.resilience.budget import Reservation, current_budgets, reserve
 from llmkit.resilience.deadline import Deadline, current_deadline
 from llmkit.resilience.hedge import HedgePolicy
 from llmkit.settings import Settings
@@ -53,6 +53,8 @@ class Router:
         self.hooks = Hooks(settings.hooks)
         self._endpoints = Endpoints(settings, self.hooks)
         self.settings = self._endpoints.settings
+        self.sharing = self._endpoints.sharing
+        self._reserve = self._reserving()
         self._candidates = self._others()
         self._turns = itertools.count()
         self._hedging = HedgePolicy(settings.hedge) if settings.hedge is not None else None
@@ -66,6 +68,18 @@ class Router:
     def renew(self) -> None:
         """Forget the calls in flight: in a forked child they are the parent's."""
         self.active.clear()
+
+    def _reserving(self) -> Callable[..., Reservation]:
+        """Return how money is set aside: in this process, or for all."""
+        if self.sharing is None:
+            return reserve
+        own, first = self.settings.budget, self._endpoints.default
+        return partial(self.sharing.reserve, None if own is None else (own, f"of {first.label} {first.base_url}"))
+
+    def flush(self) -> None:
+        """Write what others should still learn. Blocks for a second at most."""
+        if self.sharing is not None:
+            self.sharing.flush()
 
     @property
     def default(self) -> Endpoint:
@@ -388,6 +402,7 @@ class Router:
             hooks=self.hooks,
             active=self.active,
             trackers=(self.tracker, *current_trackers()),
+            reserving=self._reserve,
             budgets=current_budgets() if settings.budget is None else (settings.budget, *current_budgets()),
         )
 

@@ -22,6 +22,7 @@ from llmkit.resilience.hedge import Hedge
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.rates import RateLimit, TokenBucket, rate_limit_of
 from llmkit.resilience.retry import RetryConfig
+from llmkit.shared.address import Shared, shared_of
 from llmkit.spelling import refuse_unknown
 from llmkit.strategies import check_strategy
 from llmkit.targets import Target, as_targets
@@ -122,6 +123,7 @@ class Settings:
     strategy: str = field(default="fallback", converter=check_strategy)
     hedge: Hedge | None = field(default=None, converter=_hedge, validator=_is_a(Hedge))
     hooks: tuple[Hook, ...] = field(default=(), converter=as_hooks)
+    shared: Shared | None = field(default=None, converter=shared_of)
     weight: float = 1.0  # of the first model, under strategy="weighted"
     cache: Any = field(default=None, repr=False)  # a Redis's address may hold a password
     transport: Any = None
@@ -208,6 +210,9 @@ class Settings:
         holds_key = any(_holds_key(place.api_key, place.api_keys, place.options) for place in places)
         if (holds_key or holds_password(self.cache)) and not self.pickle_keys:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
+            raise ConfigurationError(msg)
+        if self.shared is not None and self.shared.secrets and not self.pickle_keys:
+            msg = "The address given as shared= holds a password, which is not pickled: let the other side make its own client."
             raise ConfigurationError(msg)
         return {name: getattr(self, name) for name in SETTINGS}
 

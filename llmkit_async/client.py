@@ -17,6 +17,7 @@ from llmkit.routing import Router, given
 from llmkit.settings import Settings
 from llmkit.transport.standing_in import atransport_for
 from llmkit_async._cached import answered, aside
+from llmkit_async.beginning import begun
 from llmkit_async.hedging import raced
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
     from llmkit.resilience.rates import RateLimit, TokenBucket
+    from llmkit.shared.address import Shared
     from llmkit.strategies import Strategy
     from llmkit.targets import Target
     from llmkit.transport.base import AsyncTransport
@@ -85,6 +87,7 @@ class AsyncClient:
         default_headers: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
+        shared: str | Shared | None = None,
         strategy: Strategy = "fallback",
         capabilities: Mapping[str, Any] | None = None,
         drop_params: bool = False,
@@ -119,6 +122,7 @@ class AsyncClient:
                 default_headers=default_headers,
                 options=options,
                 hooks=hooks,
+                shared=shared,
                 strategy=strategy,
                 capabilities=capabilities,
                 drop_params=drop_params,
@@ -474,7 +478,7 @@ class AsyncClient:
         loop = _cancellable(call)
         if call.lacks_token:
             await loop.run_in_executor(None, call.fetch_token)
-        with call.attempt() as exchange:
+        with await begun(call) as exchange:
             exchange.read(await self._transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
 
@@ -502,7 +506,7 @@ class AsyncClient:
         loop = _cancellable(call)
         if call.lacks_token:
             await loop.run_in_executor(None, call.fetch_token)
-        with call.attempt() as exchange:
+        with await begun(call) as exchange:
             exchange.open(await self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:
                 exchange.ready.extend(await _more(exchange))
@@ -525,6 +529,8 @@ class AsyncClient:
     async def close(self) -> None:
         """Close idle connections; later calls are refused, calls in flight end by themselves. Idempotent."""
         self._router.closed = True
+        if self._router.sharing is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._router.flush)
         if self._router.own_cache is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._router.own_cache.close)
         if self._transport is not self._router.settings.transport:

@@ -24,7 +24,7 @@ HOMES = {
     "botocore": {"llmkit/auth/aws.py"},
     "tiktoken": {"llmkit/catalogue/bpe.py"},
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
-    "redis": {"llmkit/cache/redis.py"},
+    "redis": {"llmkit/cache/redis.py", "llmkit/shared/store.py"},
     "sqlite3": {"llmkit/cache/sqlite.py"},
 }
 
@@ -34,7 +34,7 @@ FLOORS = [
     {"schema", "requirements", "tools", "tool_registry", "structured"},
     {"transport"},
     {"models", "address", "events", "hooks"},
-    {"dialects", "resilience", "auth", "metering", "cache"},
+    {"dialects", "resilience", "auth", "metering", "cache", "shared"},
     {"providers"},
     {"catalogue"},
     {"abilities", "config", "detection", "probe", "settings", "strategies", "targets"},

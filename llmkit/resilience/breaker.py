@@ -30,7 +30,7 @@ from llmkit.resilience.checks import number, whole
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["CircuitBreaker", "CircuitBreakerConfig", "CircuitState", "Permit"]
+__all__ = ["CircuitBreaker", "CircuitBreakerConfig", "CircuitState", "Observer", "Period", "Permit"]
 
 logger = logging.getLogger("llmkit.breaker")
 
@@ -105,7 +105,7 @@ class Permit:
 
     __slots__ = ("_breaker", "_done", "_period")
 
-    def __init__(self, breaker: CircuitBreaker, period: _Period) -> None:
+    def __init__(self, breaker: CircuitBreaker, period: Period) -> None:
         self._breaker = breaker
         self._period = period
         self._done = False
@@ -139,7 +139,7 @@ class Permit:
             self.neutral()
 
 
-class _Period:
+class Period:
     """The time a breaker spends in one state. A permit belongs to the period that gave it."""
 
     __slots__ = ("failures", "leases", "slices", "state", "successes", "until")
@@ -255,7 +255,7 @@ class CircuitBreaker:
             wait = self._closed_for(now)
             if wait == 0.0:
                 if self._period.state is CircuitState.OPEN:
-                    change = self._enter(_Period(CircuitState.HALF_OPEN))
+                    change = self._enter(Period(CircuitState.HALF_OPEN))
                 permit = Permit(self, self._period)
                 if self._period.state is CircuitState.HALF_OPEN:
                     self._period.leases[permit] = now + self.config.lease_timeout
@@ -308,7 +308,7 @@ class CircuitBreaker:
         self._openings = 0
         return self._enter(self._closed())
 
-    def _settle_call(self, period: _Period, succeeded: bool) -> tuple[CircuitState, CircuitState] | None:
+    def _settle_call(self, period: Period, succeeded: bool) -> tuple[CircuitState, CircuitState] | None:
         period.failures = 0 if succeeded else period.failures + 1
         if period.slices is not None:
             self._count(period.slices, succeeded)
@@ -328,12 +328,12 @@ class CircuitBreaker:
     def _slice_now(self) -> int:
         return int(self._clock() * SLICES // self.config.window)
 
-    def _window_sums(self, period: _Period) -> tuple[int, int]:
+    def _window_sums(self, period: Period) -> tuple[int, int]:
         oldest = self._slice_now() - SLICES
         held = [entry for entry in period.slices or () if entry[0] > oldest]
         return sum(entry[1] for entry in held), sum(entry[2] for entry in held)
 
-    def _fails_too_often(self, period: _Period) -> bool:
+    def _fails_too_often(self, period: Period) -> bool:
         if self.config.failure_rate is None:
             return False
         calls, failures = self._window_sums(period)
@@ -342,12 +342,12 @@ class CircuitBreaker:
     def _open(self) -> tuple[CircuitState, CircuitState]:
         self._openings += 1
         until = self._clock() + self.config.open_time(self._openings, self._chance())
-        return self._enter(_Period(CircuitState.OPEN, until=until))
+        return self._enter(Period(CircuitState.OPEN, until=until))
 
-    def _closed(self) -> _Period:
-        return _Period(CircuitState.CLOSED, counts_calls=self.config.failure_rate is not None)
+    def _closed(self) -> Period:
+        return Period(CircuitState.CLOSED, counts_calls=self.config.failure_rate is not None)
 
-    def _enter(self, period: _Period) -> tuple[CircuitState, CircuitState]:
+    def _enter(self, period: Period) -> tuple[CircuitState, CircuitState]:
         change = (self._period.state, period.state)
         self._period = period
         return change

@@ -22,10 +22,10 @@ from llmkit._fork import renewed_in_child
 from llmkit.errors import BudgetExceededError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["Amount", "Budget", "Reservation", "budget", "budget_of", "current_budgets", "reserve"]
+__all__ = ["Amount", "Budget", "Reservation", "budget", "budget_of", "current_budgets", "dollars", "over_budget", "reserve"]
 
 Amount = Decimal | str | float  # US dollars; a float counts as it is written: 0.1 is a tenth
 
@@ -55,13 +55,18 @@ class Budget:
     At most *limit* US dollars for all calls that are charged to it. Safe to share between threads, tasks and clients.
 
     An answer may cost more than could be foreseen, and is then counted in full: calls under way are the only ones that can exceed
-    the limit. Each forked or unpickled copy goes on by itself from what was spent.
+    the limit. Each forked or unpickled copy goes on by itself from what was spent; but budgets of one ``name`` are one for all clients
+    made with the same ``shared=``, and ``spent`` is then the part of this process.
 
     Raises:
         ConfigurationError: If *limit* is no amount of at least zero.
     """
 
-    def __init__(self, limit: Amount) -> None:
+    def __init__(self, limit: Amount, *, name: str | None = None) -> None:
+        if name == "":
+            msg = "The name of a budget must not be empty."
+            raise ConfigurationError(msg)
+        self.name = name
         self._limit = _units("budget", limit)
         self._spent = 0
         self._reserved = 0
@@ -70,23 +75,28 @@ class Budget:
     @property
     def limit(self) -> Decimal:
         """What may be spent in all, in US dollars."""
-        return _dollars(self._limit)
+        return dollars(self._limit)
+
+    @property
+    def units(self) -> int:
+        """The same, in trillionths of a dollar."""
+        return self._limit
 
     @property
     def spent(self) -> Decimal:
         """What was spent by calls that are over."""
-        return _dollars(self._spent)
+        return dollars(self._spent)
 
     @property
     def reserved(self) -> Decimal:
         """What calls under way may cost."""
-        return _dollars(self._reserved)
+        return dollars(self._reserved)
 
     @property
     def remaining(self) -> Decimal:
         """What further calls may cost."""
         with _ledger.lock:
-            return _dollars(max(0, self._limit - self._spent - self._reserved))
+            return dollars(max(0, self._limit - self._spent - self._reserved))
 
     def reserve(self, estimate: Amount | None, *, what: str = "this model") -> Reservation:
         """
@@ -106,18 +116,28 @@ class Budget:
         return f"Budget({_shown(self._limit)}, {_shown(self._spent)} spent, {_shown(self._reserved)} under way)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (str(self.limit), str(self.spent))
+        return _restored, (str(self.limit), str(self.spent), self.name)
 
 
 class Reservation:
     """What is set aside for one call. Only the first of ``settle`` and ``release`` counts; call one of them in a ``finally``."""
 
-    __slots__ = ("_amount", "_budgets", "_process")
+    __slots__ = ("_amount", "_budgets", "_process", "_told")
 
     def __init__(self, budgets: tuple[Budget, ...], amount: int) -> None:
         self._budgets = budgets
         self._amount = amount
         self._process = _ledger.process
+        self._told: tuple[Callable[[int], object], ...] = ()
+
+    @property
+    def amount(self) -> int:
+        """What is set aside, in trillionths of a dollar."""
+        return self._amount
+
+    def then(self, told: Callable[[int], object]) -> None:
+        """Have *told* called once, with what the call has cost in the end, in trillionths of a dollar."""
+        self._told = (*self._told, told)
 
     def settle(self, actual: Amount | None = None) -> None:
         """The call has cost *actual*. None says that nobody knows: then it counts as it was foreseen."""
@@ -135,6 +155,9 @@ class Reservation:
             for each in budgets:
                 each._reserved -= self._amount
                 each._spent += cost
+            told, self._told = self._told, ()
+        for tell in told:
+            tell(cost)
 
     def __repr__(self) -> str:
         return f"Reservation({_shown(self._amount)}{'' if self._budgets else ', over'})"
@@ -169,13 +192,19 @@ def reserve(estimate: Amount | None, budgets: Iterable[Budget], *, what: str = "
             for each in charged:
                 each._reserved += amount
             return Reservation(charged, amount)
-        facts = {"limit": short._limit, "spent": short._spent, "reserved": short._reserved, "estimate": amount}
-    left = max(0, facts["limit"] - facts["spent"] - facts["reserved"])
+        facts = (short._limit, short._spent, short._reserved)
+    raise over_budget(*facts, amount)
+
+
+def over_budget(limit: int, spent: int, reserved: int, estimate: int) -> BudgetExceededError:
+    """Return the error for a call that may cost *estimate* where so much is spent and under way, in trillionths of a dollar."""
+    left = max(0, limit - spent - reserved)
     msg = (
-        f"This call may cost {_shown(amount)}, and the budget of {_shown(facts['limit'])} has {_shown(left)} left: "
-        f"{_shown(facts['spent'])} is spent, {_shown(facts['reserved'])} under way."
+        f"This call may cost {_shown(estimate)}, and the budget of {_shown(limit)} has {_shown(left)} left: "
+        f"{_shown(spent)} is spent, {_shown(reserved)} under way."
     )
-    raise BudgetExceededError(msg, metadata={name: str(_dollars(value)) for name, value in facts.items()})
+    facts = {"limit": limit, "spent": spent, "reserved": reserved, "estimate": estimate}
+    return BudgetExceededError(msg, metadata={name: str(dollars(value)) for name, value in facts.items()})
 
 
 _ambient: ContextVar[tuple[Budget, ...]] = ContextVar("llmkit_budgets", default=())
@@ -235,7 +264,7 @@ def _units(name: str, amount: object) -> int:
     return int(value.scaleb(DIGITS, _EXACT).to_integral_value(context=_EXACT))
 
 
-def _dollars(units: int) -> Decimal:
+def dollars(units: int) -> Decimal:
     """Return *units* as dollars, exactly, with at least two digits behind the point."""
     places = DIGITS
     while places > 2 and units % 10 == 0:
@@ -245,10 +274,10 @@ def _dollars(units: int) -> Decimal:
 
 
 def _shown(units: int) -> str:
-    return f"${_dollars(units):f}"
+    return f"${dollars(units):f}"
 
 
-def _restored(limit: str, spent: str) -> Budget:
-    made = Budget(limit)
+def _restored(limit: str, spent: str, name: str | None) -> Budget:
+    made = Budget(limit, name=name)
     made._spent = _units("spent", spent)
     return made

@@ -20,7 +20,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from llmkit._fork import renewed_in_child
 from llmkit.errors import RateLimitTimeoutError
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmkit.resilience.buckets import Bucket
+    from llmkit.resilience.tickets import Admission
 
-__all__ = ["Limiter", "Ticket"]
+__all__ = ["Limiter", "Limiting", "Ticket", "never", "too_long"]
 
 logger = logging.getLogger("llmkit.limits")
 
@@ -39,6 +40,23 @@ NEARER = 1e-4  # seconds by which its time must have come nearer for a waiter to
 
 Return = tuple[Ticket, bool, "float | None"]  # whether all it took is refunded, and how many tokens were used
 Woken = Sequence[tuple[Ticket, "Callable[[], object]"]]  # whose waiters are to be called, and how
+
+
+class Limiting(Protocol):
+    """What a call needs of a limiter, be it this process's own or shared with others."""
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters how many tokens a request will use."""
+
+    def enter(self, tokens: float = 0, deadline_in: float | None = None) -> Admission:
+        """Return a ticket, or raise ``RateLimitTimeoutError``."""
+
+    def drained(self, dimension: Literal["requests", "tokens"], until_in: float = 0.0) -> None:
+        """The other side says that nothing is left of *dimension*, for so many seconds."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what is known, as plain values."""
 
 
 class Limiter:
@@ -266,11 +284,11 @@ class Limiter:
         wait = 0.0
         for bucket, need in needs:
             if need > bucket.capacity + bucket.slack:
-                return self._never(bucket, need)
+                return never("requests" if bucket is self._requests else "tokens", need, bucket.capacity)
             # Who comes last gets its own when all before it have theirs.
             wait = max(wait, bucket.wait_for(bucket.entered - bucket.gone + need, now))
         if wait == math.inf or (deadline_in is not None and wait > deadline_in):
-            return _too_long(wait, deadline_in)
+            return too_long(wait, deadline_in)
         for bucket, need in needs:
             bucket.entered += need
         ticket._needs = [(bucket, need, bucket.entered) for bucket, need in needs]
@@ -330,16 +348,18 @@ class Limiter:
                 delay = max(delay, bucket.wait_for(mark - bucket.gone, now))
         return None if delay == math.inf else delay
 
-    def _never(self, bucket: Bucket, need: float) -> RateLimitTimeoutError:
-        what = "requests" if bucket is self._requests else "tokens"
-        msg = (
-            f"This needs {need:g} {what} at once, and the limit set on this client never has more than {bucket.capacity:g}: "
-            "raise the limit, or ask for less."
-        )
-        return RateLimitTimeoutError(msg, retryable=False)
+
+def never(what: str, need: float, capacity: float) -> RateLimitTimeoutError:
+    """Return the error for one who needs more of *what* at once than a limit ever has."""
+    msg = (
+        f"This needs {need:g} {what} at once, and the limit set on this client never has more than {capacity:g}: "
+        "raise the limit, or ask for less."
+    )
+    return RateLimitTimeoutError(msg, retryable=False)
 
 
-def _too_long(wait: float, deadline_in: float | None) -> RateLimitTimeoutError:
+def too_long(wait: float, deadline_in: float | None) -> RateLimitTimeoutError:
+    """Return the error for one who would have to wait for *wait* seconds, which may be ``inf``, and has *deadline_in*."""
     if wait == math.inf:
         return RateLimitTimeoutError("The limit set on this client is used up and never fills again.", retryable=False)
     allowed = f", and only {max(0.0, deadline_in or 0.0):.3g} s are allowed" if deadline_in is not None else ""

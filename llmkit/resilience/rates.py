@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from attrs import frozen
 
@@ -16,9 +16,17 @@ from llmkit.resilience.limits import Limiter, Ticket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RateLimit", "TokenBucket", "rate_limit_of"]
+__all__ = ["Dimensions", "RateLimit", "TokenBucket", "rate_limit_of"]
 
 MINUTE = 60.0  # seconds
+
+
+class Dimensions(TypedDict):
+    """What a limiter limits; None is no limit."""
+
+    requests: Bucket | None
+    tokens: Bucket | None
+    concurrency: int | None
 
 
 class TokenBucket:
@@ -89,6 +97,10 @@ class TokenBucket:
         """Return the limiter in it: the same for everyone who asks, so that they share the bucket."""
         return self._limiter
 
+    def dimensions(self) -> Dimensions:
+        """Return what it limits, with a full bucket of its own."""
+        return {"requests": Bucket(float(self.capacity), float(self.refill_rate)), "tokens": None, "concurrency": None}
+
     def __repr__(self) -> str:
         return f"TokenBucket({self.capacity:g}, {self.refill_rate:g})"
 
@@ -131,12 +143,15 @@ class RateLimit:
 
     def make(self, clock: Callable[[], float] = time.monotonic) -> Limiter:
         """Return a new limiter that keeps to it."""
-        return Limiter(
-            requests=_bucket(self.requests_per_minute, self.burst),
-            tokens=_bucket(self.tokens_per_minute, None),
-            concurrency=self.max_concurrency,
-            clock=clock,
-        )
+        return Limiter(**self.dimensions(), clock=clock)
+
+    def dimensions(self) -> Dimensions:
+        """Return what it limits, with full buckets."""
+        return {
+            "requests": _bucket(self.requests_per_minute, self.burst),
+            "tokens": _bucket(self.tokens_per_minute, None),
+            "concurrency": self.max_concurrency,
+        }
 
 
 def _bucket(per_minute: float | None, burst: int | None) -> Bucket | None:

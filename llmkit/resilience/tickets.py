@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from llmkit.errors import RateLimitTimeoutError
 
@@ -14,11 +14,37 @@ if TYPE_CHECKING:
     from llmkit.resilience.buckets import Bucket
     from llmkit.resilience.limits import Limiter
 
-__all__ = ["GRANTED", "OVER", "WAITING", "Ticket"]
+__all__ = ["GRANTED", "OVER", "WAITING", "Admission", "Ticket"]
 
 LONGEST_NAP = 3600.0  # seconds: a lock of the platform cannot wait for any number of them
 
 WAITING, GRANTED, OVER = range(3)
+
+
+class Admission(Protocol):
+    """What a call needs of a ticket, be it of this process's own limiter or of one shared with others."""
+
+    @property
+    def granted(self) -> bool:
+        """Whether it may be used."""
+
+    def claim(self) -> bool:
+        """Ask for it if it is time to, and return whether it is granted. May block, and raise ``RateLimitTimeoutError``."""
+
+    def delay(self) -> float | None:
+        """Return the seconds until to ask again, 0.0 when it is time; None if only ``on_grant`` will tell."""
+
+    def on_grant(self, callback: Callable[[], object]) -> None:
+        """Have *callback* called once it is time, or that is nearer than it was."""
+
+    def sent(self) -> None:
+        """Something has gone out."""
+
+    def cancel(self) -> None:
+        """Give it back unused."""
+
+    def settle(self, tokens_used: float | None = None) -> None:
+        """Give it back after use."""
 
 
 class Ticket:
@@ -48,6 +74,10 @@ class Ticket:
     def granted(self) -> bool:
         """Whether it may be used: granted, and not given back yet."""
         return self._state == GRANTED and not self._returned
+
+    def claim(self) -> bool:
+        """Return whether it is granted: its limiter has no need to be asked."""
+        return self.granted
 
     def delay(self) -> float | None:
         """
