@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from attrs import Attribute, field, frozen
 
@@ -115,4 +115,5 @@ def shared_of(value: object) -> Shared | None:
         except ValueError:
             msg = f"{name} in the address of shared must be a number, got {given!r}."
             raise ConfigurationError(msg) from None
-    return Shared(urlunsplit(parts._replace(query=urlencode(others))), **own)
+    # Not put together from its parts: a socket's address would lose two slashes.
+    return Shared("?".join(filter(None, (value.partition("?")[0], urlencode(others)))), **own)

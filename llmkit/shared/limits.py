@@ -27,7 +27,7 @@ from llmkit.resilience.buckets import Bucket
 from llmkit.resilience.limits import Limiter, never, too_long
 from llmkit.resilience.tickets import GRANTED, OVER, WAITING
 from llmkit.shared.scripts import DRAIN, ENTER, GIVE, HOLD_PLACES
-from llmkit.shared.store import BEAT, Lost
+from llmkit.shared.store import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ __all__ = ["SharedLimiter", "SharedTicket"]
 
 logger = logging.getLogger("llmkit.limits")
 
-HOLD = 6 * BEAT  # seconds after which a place is free again whose process has died
+HOLD = 60.0  # seconds after which a place is free again whose process has died
 RETRY = 0.25  # seconds after which to look whether Redis is back
 
 AFTER, LATER, NOT_IN_TIME, NEVER = range(4)  # the answers of ENTER

@@ -38,8 +38,8 @@ __all__ = ["Lost", "Store"]
 
 logger = logging.getLogger("llmkit.shared")
 
-BEAT = 10.0  # seconds between two signs of life
-LIFE = 35.0  # seconds after the last sign of life for which a process counts
+BEAT = 2.0  # seconds between two signs of life: for so long may a process not know of another, and take too large a share
+LIFE = 15.0  # seconds after the last sign of life for which a process counts
 PROBE = 0.5  # seconds between two looks whether a lost Redis is back, and as long again by chance
 MOST_NOTES = 10_000
 AT_ONCE = 200  # notes in one go
