@@ -38,8 +38,6 @@ from llmkit.transport.standing_in import needs_key
 
 if TYPE_CHECKING:
     from llmkit.dialects.embedding import Embedder, TokenCounter
-
-if TYPE_CHECKING:
     from llmkit.resilience.limits import Limiting
     from llmkit.shared.board import Board, Sharing
 
@@ -209,6 +207,7 @@ class Endpoints:
         found = detect()
         with found.located():
             self.settings = self.settings.over(found.arguments)
+            self.sharing = _sharing(self.settings)
             endpoint = self.find(None)
         endpoint.reasons = (found.reason, *endpoint.reasons)
         return endpoint
@@ -236,7 +235,7 @@ class Endpoints:
         site_breaker = self._site_breaker(f"{provider.name} at {origin}", place)
         board = None
         if self.sharing is not None:
-            pool = pool and self.sharing.pool(pool, place=place, of=base_url)
+            pool = None if pool is None else self.sharing.pool(pool, place=place, of=base_url)
             board = self.sharing.board(place=place, breaker=breaker, site_breaker=site_breaker, pool=pool, quota=quota)
             reasons.append(f"What it may do and what fails is shared through {self.sharing.where}.")
         return Endpoint(

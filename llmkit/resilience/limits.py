@@ -49,6 +49,10 @@ class Limiting(Protocol):
     def counts_tokens(self) -> bool:
         """Whether it matters how many tokens a request will use."""
 
+    @property
+    def most_tokens(self) -> float | None:
+        """The most tokens that one request may use; None where they are not limited."""
+
     def enter(self, tokens: float = 0, deadline_in: float | None = None) -> Admission:
         """Return a ticket, or raise ``RateLimitTimeoutError``."""
 

@@ -162,8 +162,19 @@ def _plain(name: str) -> str:
     return quote(name, safe="/@ ")
 
 
-_registry: weakref.WeakValueDictionary[Shared, Sharing] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
+class _Registry:
+    """What this process shares, as long as a client lives that does."""
+
+    def __init__(self) -> None:
+        self.found: weakref.WeakValueDictionary[Shared, Sharing] = weakref.WeakValueDictionary()
+        self.renew()
+
+    def renew(self) -> None:
+        """Take a new lock: in a forked child the old one may be held by a thread that is not there."""
+        self.lock = threading.Lock()
+
+
+_registry = renewed_in_child(_Registry())
 
 
 def sharing_of(shared: Shared) -> Sharing:
@@ -173,8 +184,8 @@ def sharing_of(shared: Shared) -> Sharing:
     Raises:
         ConfigurationError: If the package ``redis`` is missing, or does not know an option of the address.
     """
-    with _lock:
-        found = _registry.get(shared)
+    with _registry.lock:
+        found = _registry.found.get(shared)
         if found is None:
-            found = _registry[shared] = Sharing(shared)
+            found = _registry.found[shared] = Sharing(shared)
         return found

@@ -166,6 +166,11 @@ class SharedLimiter:
         """Whether it matters how many tokens a request will use."""
         return self._tokens is not None
 
+    @property
+    def most_tokens(self) -> float | None:
+        """The most tokens that one request may use; None where they are not limited."""
+        return None if self._tokens is None else self._tokens.capacity
+
     def enter(self, tokens: float = 0, deadline_in: float | None = None, *, requests: float = 1) -> SharedTicket:
         """
         Return a ticket: granted, if there is enough of everything and nobody waits, else in the line. Blocks.

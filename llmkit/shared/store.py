@@ -119,7 +119,8 @@ class Store:
 
     def keep(self, renewing: Renewing) -> None:
         """Have *renewing* called with every sign of life."""
-        self._renewing.add(renewing)
+        with self._lock:
+            self._renewing.add(renewing)
 
     def decide(self, script: Script, keys: Sequence[str], values: Sequence[Value]) -> Any:
         """
@@ -266,7 +267,9 @@ class Store:
         self._renew_all()
 
     def _renew_all(self) -> None:
-        for each in list(self._renewing):
+        with self._lock:
+            renewing = list(self._renewing)
+        for each in renewing:
             each.beat()
 
     def _write(self) -> None:
