@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from llmkit.batch.items import BatchItem as BatchItem
+    from llmkit.batch.items import BatchResult as BatchResult
     from llmkit.catalogue.estimates import estimate_cost as estimate_cost
     from llmkit.catalogue.registry import ModelRegistry as ModelRegistry
     from llmkit.client import Client as Client
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from llmkit.dialects.base import WireError as WireError
     from llmkit.errors import AllProvidersFailedError as AllProvidersFailedError
     from llmkit.errors import AuthenticationError as AuthenticationError
+    from llmkit.errors import BatchError as BatchError
     from llmkit.errors import BudgetExceededError as BudgetExceededError
+    from llmkit.errors import CheckpointError as CheckpointError
     from llmkit.errors import CircuitOpenError as CircuitOpenError
     from llmkit.errors import ConfigurationError as ConfigurationError
     from llmkit.errors import ContentFilterError as ContentFilterError
@@ -110,6 +114,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "llmkit.client": "Client CompletionStream",
+    "llmkit.batch.items": "BatchItem BatchResult",
     "llmkit.catalogue.estimates": "estimate_cost",
     "llmkit.catalogue.registry": "ModelRegistry",
     "llmkit.clients": "Clients load_clients",
@@ -117,7 +122,8 @@ _HOMES = {
     "llmkit.detection": "Detection",
     "llmkit.dialects.base": "Dialect Place StreamDecoder WireError",
     "llmkit.errors": (
-        "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "
+        "AllProvidersFailedError AuthenticationError BatchError BudgetExceededError CheckpointError CircuitOpenError ConfigurationError "
+        "ContentFilterError "
         "ContextWindowExceededError DeadlineExceededError ErrorCategory InternalError InvalidRequestError LLMKitError "
         "MalformedResponseError ModelNotFoundError NetworkError NoAvailableKeyError OverloadedError PermissionDeniedError "
         "ProviderError QuotaExceededError RateLimitError RateLimitTimeoutError RequestTimeoutError StreamInterruptedError "

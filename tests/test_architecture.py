@@ -22,6 +22,7 @@ HOMES = {
     "tomli": {"llmkit/config/files.py"},
     "yaml": {"llmkit/config/files.py"},
     "botocore": {"llmkit/auth/aws.py"},
+    "tqdm": {"llmkit/batch/progress.py"},
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
 }
 
@@ -36,6 +37,7 @@ FLOORS = [
     {"catalogue"},
     {"abilities", "config", "detection", "probe", "settings", "strategies", "targets"},
     {"exchange", "failing", "call", "endpoints", "routing", "hedging"},
+    {"batch"},
     {"client"},
     {"clients"},
     {"testing"},
