@@ -14,6 +14,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from llmkit.agent import Agent as Agent
+    from llmkit.batch.items import BatchItem as BatchItem
+    from llmkit.batch.items import BatchResult as BatchResult
     from llmkit.cache.base import CacheStats as CacheStats
     from llmkit.cache.memory import LLMCache as LLMCache
     from llmkit.cache.redis import RedisCache as RedisCache
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from llmkit.dialects.base import WireError as WireError
     from llmkit.errors import AllProvidersFailedError as AllProvidersFailedError
     from llmkit.errors import AuthenticationError as AuthenticationError
+    from llmkit.errors import BatchError as BatchError
     from llmkit.errors import BudgetExceededError as BudgetExceededError
+    from llmkit.errors import CheckpointError as CheckpointError
     from llmkit.errors import CircuitOpenError as CircuitOpenError
     from llmkit.errors import ConfigurationError as ConfigurationError
     from llmkit.errors import ContentFilterError as ContentFilterError
@@ -133,6 +137,7 @@ _HOMES = {
     "llmkit.cache.redis": "RedisCache",
     "llmkit.cache.sqlite": "SqliteCache",
     "llmkit.client": "Client CompletionStream",
+    "llmkit.batch.items": "BatchItem BatchResult",
     "llmkit.catalogue.estimates": "estimate_cost",
     "llmkit.catalogue.registry": "ModelRegistry",
     "llmkit.clients": "Clients load_clients",
@@ -140,7 +145,8 @@ _HOMES = {
     "llmkit.detection": "Detection",
     "llmkit.dialects.base": "Dialect Place StreamDecoder WireError",
     "llmkit.errors": (
-        "AllProvidersFailedError AuthenticationError BudgetExceededError CircuitOpenError ConfigurationError ContentFilterError "
+        "AllProvidersFailedError AuthenticationError BatchError BudgetExceededError CheckpointError CircuitOpenError ConfigurationError "
+        "ContentFilterError "
         "ContextWindowExceededError DeadlineExceededError ErrorCategory InternalError InvalidRequestError LLMKitError "
         "MalformedResponseError ModelNotFoundError NetworkError NoAvailableKeyError OverloadedError PermissionDeniedError "
         "ProviderError QuotaExceededError RateLimitError RateLimitTimeoutError RequestTimeoutError SharedStateError StreamInterruptedError "

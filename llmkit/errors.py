@@ -5,6 +5,7 @@ LLMKitError
 ├── ConfigurationError · UnsupportedParameterError · BudgetExceededError · DeadlineExceededError
 ├── CircuitOpenError · RateLimitTimeoutError · NoAvailableKeyError · AllProvidersFailedError · SharedStateError
 ├── StructuredOutputError · ToolExecutionError · ToolLoopLimitError
+├── BatchError · CheckpointError
 └── ProviderError
     ├── AuthenticationError · PermissionDeniedError · ModelNotFoundError
     ├── InvalidRequestError ── ContextWindowExceededError · ContentFilterError
@@ -35,7 +36,9 @@ __all__ = [
     "KINDS",
     "AllProvidersFailedError",
     "AuthenticationError",
+    "BatchError",
     "BudgetExceededError",
+    "CheckpointError",
     "CircuitOpenError",
     "ConfigurationError",
     "ContentFilterError",
@@ -275,6 +278,25 @@ class ToolLoopLimitError(LLMKitError):
     """The model would have gone on calling tools after the last step allowed; ``run`` holds all that there was up to then."""
 
     default_kind = "tool_loop"
+
+
+class BatchError(LLMKitError):
+    """Some items of a batch failed; ``errors`` holds the error of each by its index."""
+
+    default_kind = "batch"
+
+    def __init__(self, message: str = "", errors: Mapping[int, LLMKitError] | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.errors = dict(errors or {})
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "errors": {str(index): error.to_dict() for index, error in self.errors.items()}}
+
+
+class CheckpointError(LLMKitError):
+    """The checkpoint of a batch is another's, damaged, at work already, or cannot be written. It is as it was."""
+
+    default_kind = "checkpoint"
 
 
 class ProviderError(LLMKitError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -21,6 +21,11 @@ from llmkit_async.beginning import begun
 from llmkit_async.hedging import raced
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from llmkit.batch.checkpoint import Resume
+    from llmkit.batch.items import BatchItem, BatchResult
+    from llmkit.batch.progress import ProgressArgument
     from llmkit.cache.base import ResponseCache
     from llmkit.cache.calls import CachedCall
     from llmkit.call import Call
@@ -423,6 +428,72 @@ class AsyncClient:
                 if not question.lacks(error):
                     raise
         return await asyncio.get_running_loop().run_in_executor(None, question.estimate)  # a tokenizer may have to be read from disk
+
+    async def batch(
+        self,
+        prompts: Iterable[Any] | AsyncIterable[Any],
+        *,
+        max_concurrency: int = 8,
+        ordered: bool = True,
+        progress: ProgressArgument = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: Resume = True,
+        retry_failed: bool = False,
+        strict: bool = False,
+        mode: Literal["calls", "provider"] = "calls",
+        executor: Executor | None = None,
+        **params: Any,
+    ) -> BatchResult:
+        """
+        Return what becomes of each of *prompts*: an error is in its place, and stops no other.
+
+        Args:
+            prompts: Strings, lists of messages, or dicts of ``complete``'s arguments; any iterable, also an asynchronous one.
+            max_concurrency: How many are asked at a time.
+            ordered: Whether the items are in the order of the prompts, or as they are completed.
+            progress: True for a bar of tqdm, or a function of done, total (None where it is not known) and failed.
+            checkpoint: A file in which what is done is kept, so that the same call after a crash goes on where that one ended.
+            resume: False moves a checkpoint that is there aside; ``"anyway"`` goes on with that of other prompts, where they are the same.
+            retry_failed: Whether those that failed for good, by the checkpoint, are asked again.
+            strict: Whether those under way at a crash are reported as errors, in place of being asked, and perhaps paid for, again.
+            mode: ``"provider"`` gives them to the provider's own batches: cheaper, within a day.
+            executor: Where they are asked, in place of tasks of this loop.
+            **params: Arguments of ``complete`` for all of them.
+
+        Raises:
+            ConfigurationError: If something said is wrong.
+            CheckpointError: If the checkpoint is another's, damaged, at work, or cannot be written.
+        """
+        said = {name: value for name, value in locals().items() if name not in ("self", "prompts")}
+        from llmkit_async.batch import gathered
+
+        return await gathered(self, self._router, prompts, said)
+
+    def batch_iter(
+        self,
+        prompts: Iterable[Any] | AsyncIterable[Any],
+        *,
+        max_concurrency: int = 8,
+        ordered: bool = True,
+        progress: ProgressArgument = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: Resume = True,
+        retry_failed: bool = False,
+        strict: bool = False,
+        mode: Literal["calls", "provider"] = "calls",
+        executor: Executor | None = None,
+        **params: Any,
+    ) -> AsyncGenerator[BatchItem, None]:
+        """
+        Return the items of ``batch`` one by one; of the prompts and of what is done only a window is held, however many there are.
+
+        What stops a batch early is raised behind its last item where nobody knows how many prompts there would have been. Close
+        the iterator when you leave it before its end.
+        """
+        said = {name: value for name, value in locals().items() if name not in ("self", "prompts")}
+        from llmkit_async.batch import iterated
+
+        return iterated(self, self._router, prompts, said)
 
     async def models(self) -> list[ModelInfo]:
         """Return the models that the client's provider lists for its key."""

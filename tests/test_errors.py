@@ -23,6 +23,7 @@ LLMKitError
   ConfigurationError UnsupportedParameterError BudgetExceededError DeadlineExceededError
   CircuitOpenError RateLimitTimeoutError NoAvailableKeyError AllProvidersFailedError
   StructuredOutputError ToolExecutionError ToolLoopLimitError
+  BatchError CheckpointError
   ProviderError
     AuthenticationError PermissionDeniedError ModelNotFoundError
     InvalidRequestError
@@ -63,10 +64,12 @@ OWN = {
     "structured_output": "StructuredOutputError",
     "tool": "ToolExecutionError",
     "tool_loop": "ToolLoopLimitError",
+    "batch": "BatchError",
+    "checkpoint": "CheckpointError",
     "unknown": "LLMKitError",
 }
 # Their messages say themselves what to do, each time in other words.
-SAY_IT_THEMSELVES = {"config", "unsupported", "unknown"}
+SAY_IT_THEMSELVES = {"checkpoint", "config", "unsupported", "unknown"}
 
 
 def tree(cls: type[LLMKitError] = LLMKitError) -> Iterator[type[LLMKitError]]:

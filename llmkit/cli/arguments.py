@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "UsageError", "parse"]
 
 COMMANDS = {
     "chat": "talk with a model that remembers what was said",
+    "batch": "answer a file of prompts, one in each line",
     "models": "list the models that a provider offers",
     "providers": "list the providers, and which keys are set",
     "doctor": "tell which provider would be used, and why",
@@ -57,6 +58,7 @@ def _prompt_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("words", nargs="*", metavar="prompt", help="what to ask")
     _add_model_options(parser)
+    _add_show_options(parser)
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON, with usage and attempts")
     parser.add_argument("--version", action="version", version=f"llmkit {__version__}", help="print the version")
     return parser
@@ -64,6 +66,17 @@ def _prompt_parser() -> argparse.ArgumentParser:
 
 def _chat_parser() -> argparse.ArgumentParser:
     parser = _command_parser("chat", "Ctrl-C stops the current answer, Ctrl-D or /exit ends, /new forgets what was said.")
+    _add_model_options(parser)
+    _add_show_options(parser)
+    return parser
+
+
+def _batch_parser() -> argparse.ArgumentParser:
+    parser = _command_parser("batch", "What is done is kept in OUTPUT.checkpoint, for --resume. The status is 1 if a prompt failed.")
+    parser.add_argument("input", metavar="INPUT", help='JSON lines: "prompt", [messages] or {"prompt": ..., "temperature": ..., "id": ...}')
+    parser.add_argument("-o", "--output", required=True, metavar="OUTPUT", help="where the answers go, as JSON lines in the same order")
+    parser.add_argument("--resume", action="store_true", help="go on with an earlier run, and ask again what failed in passing")
+    parser.add_argument("-c", "--concurrency", type=int, default=8, metavar="N", help="how many are asked at a time (8)")
     _add_model_options(parser)
     return parser
 
@@ -94,6 +107,7 @@ def _demo_parser() -> argparse.ArgumentParser:
 _PARSERS = {
     "ask": _prompt_parser,
     "chat": _chat_parser,
+    "batch": _batch_parser,
     "models": _models_parser,
     "providers": _providers_parser,
     "doctor": _doctor_parser,
@@ -113,6 +127,9 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=int, metavar="N", help="how long the answer may become")
     parser.add_argument("--provider", metavar="NAME", help="whose model; see llmkit providers")
     _add_base_url(parser)
+
+
+def _add_show_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="show Markdown as it is written, also on a terminal")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell tokens, time and attempts on standard error")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmkit.cli.screen import Answer, Screen
     from llmkit.models.response import CompletionResponse
 
-__all__ = ["ask", "chat"]
+__all__ = ["ask", "chat", "make_client"]
 
 # Why an answer that ended is not all that it might have been.
 NOTES = {
@@ -36,7 +36,7 @@ def ask(options: Namespace) -> int:
     """Answer one prompt."""
     messages = [user(_prompt(options.words))]
     _tell_retries()
-    with _client(options) as client:
+    with make_client(options) as client:
         if options.json:
             _print_json(client.complete(messages))
             return 0
@@ -45,7 +45,8 @@ def ask(options: Namespace) -> int:
     return 0
 
 
-def _client(options: Namespace) -> Client:
+def make_client(options: Namespace) -> Client:
+    """Return the client that the options of a model describe."""
     said = {"system": options.system, "temperature": options.temperature, "max_tokens": options.max_tokens}
     defaults: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     return Client(options.model, provider=options.provider, base_url=options.base_url, **defaults)
@@ -116,7 +117,7 @@ def chat(options: Namespace) -> int:
     _tell_retries()
     failed = False
     history: list[Message] = []
-    with _client(options) as client:
+    with make_client(options) as client:
         if interactive:
             screen.line(f"{_label(client)}. Ctrl-C stops an answer, Ctrl-D or /exit ends, /new forgets.", "quiet")
         for line in _lines(interactive, screen):

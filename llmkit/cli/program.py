@@ -29,6 +29,7 @@ READER_LEFT = 141  # 128 + SIGPIPE
 HOMES = {
     "ask": ("llmkit.cli.asking", "ask"),
     "chat": ("llmkit.cli.asking", "chat"),
+    "batch": ("llmkit.cli.batching", "batch"),
     "models": ("llmkit.cli.listing", "models"),
     "providers": ("llmkit.cli.listing", "providers"),
     "doctor": ("llmkit.cli.doctor", "doctor"),

@@ -145,6 +145,16 @@ class Driven:
 
         return call
 
+    def batch_iter(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        return self._iterated(self.twin.batch_iter(*args, **kwargs))
+
+    def _iterated(self, items: Any) -> Iterator[Any]:
+        try:
+            while (item := self.face.run(_next(items))) is not None:
+                yield item
+        finally:
+            self.face.run(items.aclose())
+
     def stream(self, *args: Any, **kwargs: Any) -> DrivenStream:
         return DrivenStream(self.face, self.twin.stream(*args, **kwargs))
 

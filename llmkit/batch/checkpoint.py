@@ -1,0 +1,318 @@
+"""
+What a batch has done, kept so that it can go on after a crash.
+
+Rule 1: a finished item is on the disk before it is reported, is never lost and never asked again. One that was under way when the process
+        was killed may be asked, and paid for, twice; in strict mode it is reported instead.
+Rule 2: an item is known by its index and its fingerprint: the same prompt twice is two items, and a log of other prompts is refused.
+Rule 3: an error that the same request would meet again is an item's result; any other is noted, and asked again.
+Rule 4: no credential is in the files: neither keys nor headers are a part of what is logged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import frozen
+
+from llmkit.batch.items import BatchItem
+from llmkit.batch.lock import Lock
+from llmkit.batch.log import Log, decoded, read_records, sync_directory
+from llmkit.batch.records import error_from_dict
+from llmkit.errors import CheckpointError, ConfigurationError, LLMKitError
+from llmkit.models.response import CompletionResponse
+
+if TYPE_CHECKING:
+    from llmkit.batch.questions import Question, Reader
+
+__all__ = ["Checkpoint", "Resume", "is_permanent"]
+
+Resume = bool | Literal["anyway"]
+
+VERSION = 1
+FIRST = b'{"kind":"run","version":'
+
+# What is wrong with the request itself: it would be refused again.
+PERMANENT = frozenset({"bad_request", "context_length", "content_filter", "request_too_large", "response_too_large"})
+
+STARTED, FINISHED, FAILED = 1, 2, 3
+_CODES = 4
+
+
+def is_permanent(error: LLMKitError) -> bool:
+    """Whether the same request would meet *error* again."""
+    return error.kind in PERMANENT
+
+
+@frozen
+class Manifest:
+    """What is known of a whole input: how many items it has, and a hash over their ids. None where it was never read to its end."""
+
+    total: int | None = None
+    input: str | None = None
+
+
+class Checkpoint:
+    """
+    The checkpoint at *path*: a log, and beside it a manifest and, while a batch is at work, a lock.
+
+    Args:
+        path: The log; it is made where it is not there.
+        resume: Whether to go on with a log that is there; if not, it is moved aside and a new one begun. ``"anyway"`` goes on also
+            with one of other input, and takes from it what is the same.
+        retry_failed: Whether to ask permanent failures again.
+        strict: Whether to report what was under way when an earlier run ended, in place of asking it again.
+
+    Raises:
+        CheckpointError: If it is at work already, is no checkpoint, damaged or cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, resume: Resume = True, retry_failed: bool = False, strict: bool = False) -> None:
+        self.path = os.path.abspath(path)
+        self._anyway = resume == "anyway"
+        self._retry_failed = retry_failed
+        self._strict = strict
+        self._states = array("q")  # by index: the offset of the item's record and what it says; 0 where there is nothing
+        self._submitted: dict[str, dict[str, Any]] = {}
+        self._using = 0
+        self._is_closing = False
+        self._lock = threading.Lock()
+        self._file = Lock(self.path + ".lock")
+        try:
+            if not resume:
+                _move_aside(self.path)
+            self._load()
+            self._manifest = self._read_manifest()
+            self._log = Log(self.path)
+            if self._log.size == 0:
+                self._log.append({"kind": "run", "version": VERSION, "at": time.time()})
+            self._reader = open(self.path, "rb")  # noqa: SIM115 - as long as this is
+        except BaseException:
+            self._file.release()
+            raise
+
+    # -- what an earlier run has done
+
+    def check_input(self, prompts: Sequence[Any], reader: Reader) -> None:
+        """
+        Note what the whole input is, before anything is sent.
+
+        Raises:
+            CheckpointError: If it is not the one that the log was made from.
+        """
+        digest = sha256()
+        for index, prompt in enumerate(prompts):
+            digest.update(identity(reader, index, prompt))
+        known = Manifest(len(prompts), digest.hexdigest())
+        if self._manifest.input is not None and self._manifest != known and not self._anyway:
+            raise self._refusal(
+                f"It has {self._manifest.total} items, this has {known.total}" if self._manifest.total != known.total else ""
+            )
+        if len(self._states) > len(prompts) and not self._anyway:
+            raise self._refusal(f"It has at least {len(self._states)} items, this has {len(prompts)}")
+        self._note(known)
+
+    def check_index(self, index: int) -> None:
+        """Raise ``CheckpointError`` if the input, an iterator, turns out to be longer than the one that the log was made from."""
+        if self._manifest.total is not None and index >= self._manifest.total and not self._anyway:
+            raise self._refusal(f"It has {self._manifest.total} items, this has more")
+
+    def end_input(self, total: int) -> None:
+        """Note that the input, an iterator, had *total* items. Raises ``CheckpointError`` if the log's had more."""
+        if max(len(self._states), self._manifest.total or 0) > total and not self._anyway:
+            raise self._refusal(f"It has at least {max(len(self._states), self._manifest.total or 0)} items, this has {total}")
+        self._note(Manifest(total, self._manifest.input))
+
+    def find(self, question: Question) -> BatchItem | None:
+        """
+        Return what became of *question* in an earlier run; None if it is to be asked.
+
+        Raises:
+            CheckpointError: If the log has another request at its index.
+        """
+        index = question.index
+        state = self._states[index] if index < len(self._states) else 0
+        if not state:
+            return None
+        offset, code = divmod(state, _CODES)
+        record = self._read(offset)
+        if record["id"] != question.id:
+            if self._anyway:
+                return None
+            raise self._refusal(f"Its item {index} is another")
+        if code == STARTED:
+            return self._in_doubt(index) if self._strict else None
+        if code == FAILED:
+            if self._retry_failed:
+                return None
+            error = error_from_dict(record["error"])
+            return BatchItem(index, None, error, error.attempts, restored=True)
+        response = _response(record["response"], question)
+        return BatchItem(index, response, None, response.attempts, restored=True)
+
+    def _in_doubt(self, index: int) -> BatchItem:
+        msg = "This item was under way when an earlier run ended: it may have been answered, and paid for. It was not asked again."
+        return BatchItem(index, None, CheckpointError(msg, retryable=True, maybe_billed=True), restored=True)
+
+    # -- what this run does
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """While something is asked, the log stays open, whoever closes it."""
+        with self._lock:
+            self._using += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._using -= 1
+            self._close_when_due()
+
+    def begin(self, question: Question) -> None:
+        """Note that *question* is under way: in strict mode, on the disk before it is asked."""
+        self._log.append({"kind": "started", "id": question.id, "at": time.time()}, durable=self._strict)
+
+    def end(self, question: Question, item: BatchItem, *, durable: bool = True) -> None:
+        """Note what became of *question*: on the disk when this returns, if *durable*."""
+        record: dict[str, Any] = {"kind": "finished", "id": question.id, "at": time.time()}
+        if item.error is not None:
+            record.update(kind="failed", permanent=is_permanent(item.error), error=item.error.to_dict())
+        elif item.response is not None:
+            record.update(response=item.response.to_dict())
+        self._log.append(record, durable=durable)
+
+    # -- batches at the provider
+
+    def submitted(self) -> dict[str, dict[str, Any]]:
+        """Return the batches that were given to a provider and not yet read to their end, by their ids."""
+        return dict(self._submitted)
+
+    def note_batch(self, kind: Literal["submitting", "submitted", "collected"], id: str, **facts: Any) -> None:
+        """Note, on the disk when this returns, how far the batch *id* at the provider is."""
+        self._log.append({"kind": kind, "batch": id, **facts, "at": time.time()})
+
+    # -- the end
+
+    def close(self) -> None:
+        """Give everything back, as soon as nothing is under way any more. Idempotent."""
+        self._is_closing = True
+        self._close_when_due()
+
+    def _close_when_due(self) -> None:
+        with self._lock:
+            if self._is_closing and self._using == 0:
+                self._log.close()
+                self._reader.close()
+                self._file.release()
+
+    # -- files
+
+    def _load(self) -> None:
+        for offset, record in read_records(self.path, FIRST):
+            kind = record["kind"]
+            if kind == "run" and record["version"] != VERSION:
+                msg = f"{self.path} was written by another version of llmkit, in form {record['version']}; this one reads form {VERSION}."
+                raise CheckpointError(msg)
+            if kind in _CODE_OF:
+                code = FAILED if record.get("permanent") else _CODE_OF[kind]
+                self._set(int(record["id"].partition("-")[0]), offset * _CODES + code if code else 0)
+            elif kind in ("submitting", "submitted"):
+                self._submitted[record["batch"]] = {**self._submitted.get(record["batch"], {}), **record}
+            elif kind == "collected":
+                self._submitted.pop(record["batch"], None)
+
+    def _set(self, index: int, state: int) -> None:
+        if index >= len(self._states):
+            self._states.frombytes(bytes(self._states.itemsize * (index + 1 - len(self._states))))
+        self._states[index] = state
+
+    def _read(self, offset: int) -> dict[str, Any]:
+        self._reader.seek(offset)
+        record = decoded(self._reader.readline())
+        if record is None:
+            msg = f"{self.path} was changed while a batch is at work on it."
+            raise CheckpointError(msg)
+        return record
+
+    def _refusal(self, why: str) -> CheckpointError:
+        told = f" {why}." if why else ""
+        msg = (
+            f"{self.path} was made from other input.{told} Name another file, or pass resume='anyway' to keep what is the same, "
+            "or resume=False to move it aside and begin anew."
+        )
+        return CheckpointError(msg)
+
+    def _read_manifest(self) -> Manifest:
+        if not self._states and not os.path.exists(self.path):
+            return Manifest()  # one that is there is of a log that is not
+        try:
+            with open(self.path + ".manifest", "rb") as file:
+                told = json.load(file)
+            return Manifest(told["total"], told["input"])
+        except FileNotFoundError:
+            return Manifest()
+        except (OSError, ValueError, KeyError, TypeError):
+            msg = f"{self.path}.manifest is damaged. It may be deleted: the log is checked item by item all the same."
+            raise CheckpointError(msg) from None
+
+    def _note(self, manifest: Manifest) -> None:
+        """Replace the manifest, at once or not at all."""
+        if manifest == self._manifest:
+            return
+        path = self.path + ".manifest"
+        data = {"version": VERSION, "total": manifest.total, "input": manifest.input}
+        try:
+            with open(path + ".new", "w", encoding="ascii") as file:
+                json.dump(data, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(path + ".new", path)
+            sync_directory(path)
+        except OSError as error:
+            msg = f"The checkpoint's manifest {path} cannot be written: {error.strerror}."
+            raise CheckpointError(msg) from error
+        self._manifest = manifest
+
+
+_CODE_OF = {"started": STARTED, "finished": FINISHED, "failed": 0}  # a failure that is not permanent leaves nothing
+
+
+def identity(reader: Reader, index: int, prompt: Any) -> bytes:
+    """Return what the item says of itself in the hash of the whole input; one that cannot be asked says only that."""
+    try:
+        return reader.read(index, prompt).id.encode() + b"\n"
+    except ConfigurationError:
+        return f"{index}-\n".encode()
+
+
+def _response(data: dict[str, Any], question: Question) -> CompletionResponse:
+    """Return the response that was logged; what was asked for as a type is one again."""
+    from attrs import evolve
+
+    response = CompletionResponse.from_dict(data)
+    shape = question.arguments.get("response_format")
+    if shape is None or response.tool_calls:
+        return response
+    from llmkit.structured import as_response_format, parse
+
+    form = as_response_format(shape)
+    return response if form is None else evolve(response, parsed=parse(form, response.text))
+
+
+def _move_aside(path: str) -> None:
+    """Rename the log at *path*, and its manifest, by the first number that is free."""
+    if not os.path.exists(path):
+        return
+    number = 1
+    while os.path.exists(f"{path}.{number}"):
+        number += 1
+    os.rename(path, f"{path}.{number}")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path + ".manifest", f"{path}.{number}.manifest")

@@ -1,0 +1,73 @@
+"""How far a batch is: shown by tqdm, or told to a function. The only home of tqdm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+from llmkit.errors import ConfigurationError
+
+__all__ = ["Progress", "ProgressArgument", "progress_of"]
+
+Report: TypeAlias = "Callable[[int, int | None, int], object]"  # done, total where it is known, failed
+ProgressArgument: TypeAlias = "bool | Report | None"
+
+
+class Progress(Protocol):
+    """Is told how far a batch is, in the thread that takes the items."""
+
+    def show(self, done: int, total: int | None, failed: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Told:
+    """A function of the user's."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def show(self, done: int, total: int | None, failed: int) -> None:
+        self._report(done, total, failed)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class Bar:
+    """A bar in the terminal or the notebook."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._failed = 0
+
+    def show(self, done: int, total: int | None, failed: int) -> None:
+        if failed != self._failed:
+            self._failed = failed
+            self._bar.set_postfix(failed=failed, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def progress_of(value: Any, total: int | None) -> Progress | None:
+    """
+    Return what a user gave as ``progress=``.
+
+    Raises:
+        ConfigurationError: If it is neither a flag nor callable, or tqdm is not there.
+    """
+    if value is None or value is False:
+        return None
+    if value is not True:
+        if not callable(value):
+            msg = f"progress is True, or a function of done, total and failed, not {type(value).__name__}."
+            raise ConfigurationError(msg)
+        return Told(value)
+    try:
+        from tqdm.auto import tqdm
+    except ModuleNotFoundError:
+        msg = "progress=True needs tqdm: pip install 'llmkit[progress]'. Or pass a function of done, total and failed."
+        raise ConfigurationError(msg) from None
+    return Bar(tqdm(total=total, unit="item"))

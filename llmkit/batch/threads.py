@@ -1,0 +1,178 @@
+"""A batch in threads of this process: as many as are asked at a time, in the context in which the batch was begun."""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llmkit.batch.items import BatchItem, BatchResult
+from llmkit.batch.run import Run
+from llmkit.errors import LLMKitError
+
+if TYPE_CHECKING:
+    from llmkit.batch.questions import Question
+    from llmkit.client import Client
+    from llmkit.models.response import CompletionResponse
+    from llmkit.routing import Router
+
+__all__ = ["Crew", "gathered", "iterated"]
+
+
+class Workers(Protocol):
+    """Those who ask."""
+
+    @property
+    def under_way(self) -> int:
+        """How many questions were handed to them whose items were not collected yet."""
+        ...
+
+    def hand(self, question: Question) -> None:
+        """Have *question* asked."""
+
+    def flush(self) -> None:
+        """There is no further question for now."""
+
+    def collect(self) -> list[BatchItem]:
+        """
+        Wait for the items that are there next, and return them.
+
+        Raises:
+            BaseException: What was raised while asking, and is no item's error.
+        """
+        ...
+
+    def leave(self) -> None:
+        """Ask nothing more; what is under way goes on. Idempotent."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until nothing is under way, or *seconds* are over."""
+
+
+class Crew:
+    """Threads that ask with *complete*; each is started when it is first needed, and ends with ``leave``."""
+
+    def __init__(self, run: Run, complete: Callable[..., CompletionResponse], size: int) -> None:
+        self._run = run
+        self._complete = complete
+        self._size = size
+        self._threads = 0
+        self._context = contextvars.copy_context()
+        self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
+        self._items: queue.SimpleQueue[BatchItem | BaseException | None] = queue.SimpleQueue()
+        self.under_way = 0
+
+    def hand(self, question: Question) -> None:
+        self.under_way += 1
+        self._questions.put(question)
+        if self._threads < min(self._size, self.under_way):
+            self._threads += 1
+            work = self._context.copy().run  # a context can be entered only once at a time
+            # A daemon: after a second Ctrl-C the process is to end, whatever is under way.
+            threading.Thread(target=work, args=(self._work,), name="llmkit-batch", daemon=True).start()
+
+    def flush(self) -> None:
+        """Each question is handed over by itself."""
+
+    def collect(self) -> list[BatchItem]:
+        found = self._next(None)
+        if isinstance(found, BaseException):
+            raise found
+        return [] if found is None else [found]
+
+    def _next(self, timeout: float | None) -> BatchItem | BaseException | None:
+        try:
+            found = self._items.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        self.under_way -= 1
+        return found
+
+    def leave(self) -> None:
+        for _ in range(self._threads):
+            self._questions.put(None)
+        self._threads = 0
+
+    def wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self.under_way and (left := until - time.monotonic()) > 0:
+            self._next(left)
+
+    def _work(self) -> None:
+        while (question := self._questions.get()) is not None:
+            try:
+                found: BatchItem | BaseException | None = self._run.ask(question, self._complete)
+            except BaseException as error:  # noqa: BLE001 - handed over to the thread that iterates
+                found = error
+            self._items.put(found)
+
+
+def begun(client: Client, router: Router, prompts: Any, said: Mapping[str, Any]) -> tuple[Run, Generator[BatchItem, None, None]]:
+    """Return a batch and its items. What is wrong with its arguments is raised here, and not when the first item is asked for."""
+    run = Run(router, prompts, said)
+    try:
+        items = driven(run, _workers(run, client))
+    except BaseException:
+        run.close()
+        raise
+    weakref.finalize(items, run.close)  # also if nobody ever asked for an item
+    return run, items
+
+
+def _workers(run: Run, client: Client) -> Workers:
+    if run.options.executor is None:
+        return Crew(run, client.complete, run.options.max_concurrency)
+    from llmkit.batch.executors import staff
+
+    return staff(run, client.complete)
+
+
+def iterated(client: Client, router: Router, prompts: Any, said: Mapping[str, Any]) -> Generator[BatchItem, None, None]:
+    """Return the items of a batch, as ``Client.batch_iter`` promises."""
+    return begun(client, router, prompts, said)[1]
+
+
+def gathered(client: Client, router: Router, prompts: Any, said: Mapping[str, Any]) -> BatchResult:
+    """Return all items of a batch at once, as ``Client.batch`` promises."""
+    run, found = begun(client, router, prompts, said)
+    run.is_ordered = False  # so that none waits for those before it: they are put in order in the end
+    items: list[BatchItem] = []
+    try:
+        items.extend(found)
+    except LLMKitError as error:
+        if error is not run.stopped:
+            raise
+    return run.result(items)
+
+
+def driven(run: Run, workers: Workers) -> Generator[BatchItem, None, None]:
+    """Yield the items of *run*, asked by *workers*."""
+    try:
+        while True:
+            while run.wants_more:
+                step = run.take()
+                if step is None:
+                    break
+                if isinstance(step, BatchItem):
+                    yield from run.arrived(step)
+                else:
+                    workers.hand(step)
+            workers.flush()
+            if not workers.under_way:
+                break
+            for item in workers.collect():
+                yield from run.arrived(item)
+        run.check_end()
+    except BaseException:
+        # Ctrl-C, most likely, or a reader who has enough. A second Ctrl-C ends the waiting at once.
+        patience = run.leave()
+        workers.leave()
+        workers.wait(patience)
+        raise
+    finally:
+        workers.leave()
+        run.close()

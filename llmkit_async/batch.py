@@ -1,0 +1,245 @@
+"""A batch in tasks of this loop: ``llmkit.batch.threads`` with ``await`` in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from llmkit.batch.items import BatchItem, BatchResult
+from llmkit.batch.run import Run
+from llmkit.errors import LLMKitError
+
+if TYPE_CHECKING:
+    from llmkit.batch.executors import Staff
+    from llmkit.batch.questions import Question
+    from llmkit.models.response import CompletionResponse
+    from llmkit.routing import Router
+    from llmkit_async.client import AsyncClient
+
+__all__ = ["AsyncCrew", "gathered", "iterated"]
+
+WRITING = 10.0  # seconds for a line of the log that is being written when its task is cancelled
+BREATH = 64  # prompts after which other tasks get their turn, where none of them had to be waited for
+
+Result = TypeVar("Result")
+
+
+class AsyncWorkers(Protocol):
+    """Those who ask; see ``llmkit.batch.threads.Workers``."""
+
+    @property
+    def under_way(self) -> int: ...
+
+    def hand(self, question: Question) -> None: ...
+
+    def flush(self) -> None: ...
+
+    async def collect(self) -> list[BatchItem]: ...
+
+    def leave(self) -> None: ...
+
+    async def wait(self, seconds: float) -> None: ...
+
+
+async def aside(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return what *function* does in a thread; a cancellation waits until it is done, for a bounded time."""
+    future = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future], timeout=WRITING)
+        raise
+
+
+class AsyncCrew:
+    """Tasks that ask with *complete*: each is made when it is first needed, and ends with ``leave``."""
+
+    def __init__(self, run: Run, complete: Callable[..., Awaitable[CompletionResponse]], size: int) -> None:
+        self._run = run
+        self._complete = complete
+        self._size = size
+        self._tasks: list[asyncio.Task[None]] = []
+        self._context = contextvars.copy_context()
+        self._questions: asyncio.Queue[Question] = asyncio.Queue()
+        self._items: asyncio.Queue[BatchItem | BaseException | None] = asyncio.Queue()
+        self.under_way = 0
+
+    def hand(self, question: Question) -> None:
+        self.under_way += 1
+        self._questions.put_nowait(question)
+        if len(self._tasks) < min(self._size, self.under_way):
+            self._tasks.append(self._context.run(asyncio.ensure_future, self._work()))
+
+    def flush(self) -> None:
+        """Each question is handed over by itself."""
+
+    async def collect(self) -> list[BatchItem]:
+        found = await self._items.get()
+        self.under_way -= 1
+        if isinstance(found, BaseException):
+            raise found
+        return [] if found is None else [found]
+
+    def leave(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def wait(self, seconds: float) -> None:
+        """What is under way may go on for *seconds*; then it is cancelled, which takes no longer than writing a line does."""
+        if seconds:
+            empty = asyncio.ensure_future(self._empty())
+            await asyncio.wait([empty], timeout=seconds)
+            empty.cancel()
+        self.leave()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=WRITING)
+
+    async def _empty(self) -> None:
+        while self.under_way:
+            await self._items.get()
+            self.under_way -= 1
+
+    async def _work(self) -> None:
+        while True:
+            question = await self._questions.get()
+            try:
+                found: BatchItem | BaseException | None = await self._run.aask(question, self._complete, aside)
+            except asyncio.CancelledError as error:
+                self._items.put_nowait(error)
+                raise
+            except BaseException as error:  # noqa: BLE001 - handed over to the task that iterates
+                found = error
+            self._items.put_nowait(found)
+
+
+class AsyncStaff:
+    """Those at an executor who ask, awaited."""
+
+    def __init__(self, staff: Staff) -> None:
+        self._staff = staff
+        self._loop = asyncio.get_event_loop()
+        self._back: asyncio.Queue[Future[Any]] = asyncio.Queue()
+        staff.report = self._report
+
+    def _report(self, future: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop may be closed by then
+            self._loop.call_soon_threadsafe(self._back.put_nowait, future)
+
+    @property
+    def under_way(self) -> int:
+        return self._staff.under_way
+
+    def hand(self, question: Question) -> None:
+        self._staff.hand(question)
+
+    def flush(self) -> None:
+        self._staff.flush()
+
+    async def collect(self) -> list[BatchItem]:
+        return await aside(self._staff.settle, await self._back.get())
+
+    def leave(self) -> None:
+        self._staff.leave()
+
+    async def wait(self, seconds: float) -> None:
+        self.leave()
+        until = self._loop.time() + seconds
+        while self.under_way and (left := until - self._loop.time()) > 0:
+            with contextlib.suppress(asyncio.TimeoutError):
+                self._staff.bury(await asyncio.wait_for(self._back.get(), left))
+
+
+def begun(client: AsyncClient, router: Router, prompts: Any, said: Mapping[str, Any]) -> tuple[Run, AsyncGenerator[BatchItem, None]]:
+    """Return a batch and its items. What is wrong with its arguments is raised here, and not when the first item is asked for."""
+    run = Run(router, prompts, said)
+    try:
+        items = driven(run, _workers(run, client))
+    except BaseException:
+        run.close()
+        raise
+    weakref.finalize(items, run.close)  # also if nobody ever asked for an item
+    return run, items
+
+
+def _workers(run: Run, client: AsyncClient) -> AsyncWorkers:
+    if run.options.executor is None:
+        return AsyncCrew(run, client.complete, run.options.max_concurrency)
+    from llmkit.batch.executors import staff
+
+    return AsyncStaff(staff(run))
+
+
+def iterated(client: AsyncClient, router: Router, prompts: Any, said: Mapping[str, Any]) -> AsyncGenerator[BatchItem, None]:
+    """Return the items of a batch, as ``AsyncClient.batch_iter`` promises."""
+    return begun(client, router, prompts, said)[1]
+
+
+async def gathered(client: AsyncClient, router: Router, prompts: Any, said: Mapping[str, Any]) -> BatchResult:
+    """Return all items of a batch at once, as ``AsyncClient.batch`` promises."""
+    run, found = begun(client, router, prompts, said)
+    run.is_ordered = False
+    items: list[BatchItem] = []
+    try:
+        async for item in found:
+            items.append(item)
+    except LLMKitError as error:
+        if error is not run.stopped:
+            raise
+    finally:
+        await found.aclose()
+    return run.result(items)
+
+
+async def _take(run: Run, prompts: AsyncIterator[Any] | None) -> Question | BatchItem | None:
+    if prompts is None:
+        return run.take()
+    try:
+        prompt = await prompts.__anext__()
+    except StopAsyncIteration:
+        run.exhausted()
+        return None
+    return run.accept(prompt)
+
+
+async def driven(run: Run, workers: AsyncWorkers) -> AsyncGenerator[BatchItem, None]:
+    """Yield the items of *run*, asked by *workers*."""
+    prompts: AsyncIterator[Any] | None = aiter(run.prompts) if hasattr(run.prompts, "__aiter__") else None
+    answered = 0
+    try:
+        while True:
+            while run.wants_more:
+                step = await _take(run, prompts)
+                if step is None:
+                    break
+                if isinstance(step, BatchItem):
+                    answered += 1
+                    if answered % BREATH == 0:
+                        await asyncio.sleep(0)
+                    for item in run.arrived(step):
+                        yield item
+                else:
+                    workers.hand(step)
+            workers.flush()
+            if not workers.under_way:
+                break
+            for found in await workers.collect():
+                for item in run.arrived(found):
+                    yield item
+        run.check_end()
+    except asyncio.CancelledError:
+        # A cancellation is to be quick: what is under way is cancelled with it.
+        run.leave()
+        await workers.wait(0.0)
+        raise
+    except BaseException:
+        await workers.wait(run.leave())
+        raise
+    else:
+        await workers.wait(0.0)
+    finally:
+        run.close()
