@@ -59,7 +59,7 @@ class Router:
         self._turns = itertools.count()
         self._hedging = HedgePolicy(settings.hedge) if settings.hedge is not None else None
         self.active: set[Cancellable] = set()
-        self.cache = open_cache(settings.cache)
+        self.cache = open_cache(self.settings.cache, self.settings.shared)
         self._own_caching: Caching | None = None
         self.closed = False
         self.tracker = Tracker()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmkit.resilience.limits import Limiter, Ticket
+    from llmkit.resilience.rates import Dimensions
 
 __all__ = ["AsyncTokenBucket", "granted"]
 
@@ -122,6 +123,10 @@ class AsyncTokenBucket:
     def make(self) -> Limiter:
         """Return the limiter in it: the same for everyone who asks, so that they share the bucket."""
         return self._bucket.make()
+
+    def dimensions(self) -> Dimensions:
+        """Return what it limits, with a full bucket of its own."""
+        return self._bucket.dimensions()
 
     def __repr__(self) -> str:
         return f"AsyncTokenBucket({self.capacity:g}, {self.refill_rate:g})"

@@ -10,15 +10,18 @@ from llmkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from llmkit.cache.base import ResponseCache
+    from llmkit.shared.address import Shared
 
 __all__ = ["holds_password", "open_cache"]
 
 REDIS = ("redis://", "rediss://", "unix://")
 
 
-def open_cache(given: Any) -> ResponseCache | None:
+def open_cache(given: Any, shared: Shared | None = None) -> ResponseCache | None:
     """
-    Return the cache that *given* names: True for one in memory, a Redis's url, a file's path, or a cache; None and False for none.
+    Return the cache that *given* names: a Redis's url, a file's path, or a cache; None and False for none.
+
+    True is one in memory, or in the Redis that the client shares with others.
 
     Raises:
         ConfigurationError: If it is none of these.
@@ -29,6 +32,10 @@ def open_cache(given: Any) -> ResponseCache | None:
 
     if isinstance(given, ResponseCache):
         return given
+    if given is True and shared is not None:
+        from llmkit.cache.redis import RedisCache
+
+        return RedisCache(shared.url, prefix=f"{shared.namespace}:cache:", timeout=shared.timeout)
     if given is True:
         from llmkit.cache.memory import LLMCache
 

@@ -286,6 +286,18 @@ def test_a_redis_lost_in_the_midst_loses_no_call(
     assert 9 == server.hits
 
 
+def test_answers_are_kept_for_all(connect: Connect, server: FakeServer, redis_server: Any, others: Any) -> None:
+    """Where a cache is wanted, and none in particular."""
+    ours = connect(shared=redis_server.url, cache=True)
+    others()
+    theirs = connect(shared=f"{redis_server.url}?namespace=llmkit", cache=True)
+
+    first, again = ours.complete("Say hi"), theirs.complete("Say hi")
+
+    assert [False, True] == [first.cached, again.cached]
+    assert 1 == server.hits
+
+
 def test_a_redis_that_is_lost_is_never_no_limit(connect: Connect, server: FakeServer, redis_server: Any, others: Any) -> None:
     """Each process has its share of what was left; here two have half of it each."""
     clients = []

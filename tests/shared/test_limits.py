@@ -389,6 +389,7 @@ from llmkit.resilience.buckets import Bucket
 from llmkit.shared.limits import SharedLimiter
 from llmkit.shared.store import Store
 from llmkit.shared import store as module
+from llmkit.shared.scripts import Script
 module.BEAT, module.PROBE = 0.1, 0.05
 url, seconds = sys.argv[1], float(sys.argv[2])
 store = Store(Shared(url))
@@ -407,6 +408,8 @@ def work():
         ticket.sent()
         ticket.settle()
         granted.append(time.time())
+store.decide(Script("return 1"), [], [])
+while store.processes < 4: time.sleep(0.01)
 ready()
 threads = [threading.Thread(target=work) for _ in range(3)]
 for thread in threads: thread.start()
