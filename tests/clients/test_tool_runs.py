@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import gc
+import pickle
 import sqlite3
 import threading
 import time
@@ -449,6 +450,8 @@ def test_a_failure_ends_the_run_where_that_is_wished(connect: Connect, server: F
     assert isinstance(error.__cause__, LookupError)
     assert error.run is not None
     assert ["user", "assistant", "tool"] == [turn.role for turn in error.run.messages]
+    copy = pickle.loads(pickle.dumps(error))
+    assert (error.run.messages, error.run.usage) == (copy.run.messages, copy.run.usage)
 
 
 @pytest.mark.parametrize("call", [("gone", {}), ("look", {"x": 1}), ("look", "{broken")])
