@@ -590,7 +590,7 @@ class AsyncClient:
 
     def cancel_all(self) -> int:
         """
-        End every call in flight, from whatever thread, and return how many there were.
+        End every call in flight, from whatever thread, and return how many there were; a run counts beside the call that it waits for.
 
         Each raises the native ``CancelledError`` (of ``concurrent.futures``, in the twin of ``asyncio``) where it was called; keys,
         permits and connections are back. What is being connected at that moment ends when it is connected, or its time for that is over.
