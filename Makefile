@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint types check bench catalogue build clean
+.PHONY: help install demo test lint types check bench catalogue docs build clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 11
@@ -36,6 +36,9 @@ bench: $(VENV)/ready  ## Measure speed against requests, aiohttp and the openai 
 
 catalogue: $(VENV)/ready  ## Renew what is known of models and prices, from the packages that keep such facts.
 	$(BIN)/python .ci/catalogue
+
+docs: $(VENV)/ready  ## Renew the tables of docs/providers.md from the code.
+	$(BIN)/python .ci/pages.py
 
 build: $(VENV)/ready  ## Build the wheel and the source distribution into dist/.
 	$(BIN)/python -m build

@@ -20,10 +20,15 @@ NO_SUCH_PATH = frozenset({404, 405, 501})
 
 @frozen(kw_only=True)
 class Counting:
-    """One question. ``call`` asks the provider, where it answers such questions."""
+    """
+    One question.
+
+    ``call`` asks the provider, where it answers such questions; ``not_counted`` is what it says of a model of which it does not.
+    """
 
     request: CompletionRequest
     call: Call[TokenCount] | None
+    not_counted: str = ""
 
     def estimate(self) -> TokenCount:
         """Return the number as it is worked out here, text by text with the model's own tokenizer where that is at hand."""
@@ -37,8 +42,12 @@ class Counting:
         return TokenCount(estimate_request(self.request, count), source=name)
 
     def lacks(self, error: LLMKitError) -> bool:
-        """Whether *error* says that the server, which may be another behind the provider's name, does not count."""
-        if not isinstance(error, ProviderError) or error.status_code not in NO_SUCH_PATH:
+        """Whether *error* says that the server, which may be another behind the provider's name, does not count this model's tokens."""
+        if not isinstance(error, ProviderError):
+            return False
+        if self.not_counted and self.not_counted in error.message:
+            return True
+        if error.status_code not in NO_SUCH_PATH:
             return False
         # A model that is missing is named, a path is not missed by naming the model.
         return self.request.model not in error.message

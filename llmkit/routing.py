@@ -224,7 +224,8 @@ class Router:
             decode=lambda response: TokenCount(counter.decode(response)),
             finish=counted,
         )
-        return Counting(request=request, call=self._call(endpoint, job, timeout=timeout, deadline=deadline))
+        call = self._call(endpoint, job, timeout=timeout, deadline=deadline)
+        return Counting(request=request, call=call, not_counted=counter.not_counted)
 
     def cached(self, call: Call[CompletionResponse]) -> CachedCall | None:
         """Return the dealings of *call* with the client's cache; None where it has none with it."""

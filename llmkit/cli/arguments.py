@@ -89,7 +89,9 @@ def _models_parser() -> argparse.ArgumentParser:
 
 
 def _providers_parser() -> argparse.ArgumentParser:
-    return _command_parser("providers")
+    parser = _command_parser("providers")
+    parser.add_argument("--markdown", action="store_true", help="print what each can do, its variables and its options, as Markdown")
+    return parser
 
 
 def _doctor_parser() -> argparse.ArgumentParser:

@@ -47,6 +47,11 @@ def providers(options: Namespace) -> int:
     screen = open_screen()
     discover()
     rows = sorted(ROWS, key=lambda row: row.name)
+    if options.markdown:
+        from llmkit.cli.abilities import tables  # writes requests on all wires: not for a plain list
+
+        screen.line("\n\n".join(tables(rows)))
+        return 0
     if not sys.stdout.isatty():
         cells = [(row.name, _key_state(row), ",".join(row.key_env) or "-", _address(row) or "-") for row in rows]
         screen.table(("provider", "key", "variables", "address"), cells)

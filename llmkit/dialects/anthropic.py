@@ -11,6 +11,7 @@ Source: Anthropic API reference, "Create a Message" and "Versioning", with its g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from attrs import field, frozen
@@ -275,7 +276,18 @@ _ACCEPT = {False: "application/json", True: "text/event-stream"}
 
 
 def _filled(path: str, model: str, place: Place) -> str:
+    return path.format_map(_Quoted({**place.options, "model": model}))
+
+
+class _Quoted(dict[str, str]):
+    """What may stand in a path, each fit for one when it is asked for."""
+
+    def __getitem__(self, name: str) -> str:
+        return _quoted(super().__getitem__(name))
+
+
+@lru_cache(maxsize=256)
+def _quoted(text: str) -> str:
     from urllib.parse import quote
 
-    # One host has the date of a model behind an @.
-    return path.format(**{name: quote(value, safe="@") for name, value in {**place.options, "model": model}.items()})
+    return quote(text, safe="@")  # one host has the date of a model behind an @

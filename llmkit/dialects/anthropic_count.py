@@ -27,6 +27,7 @@ class AnthropicCount:
     """``/v1/messages/count_tokens``: a request of *dialect* without what only its answer needs."""
 
     dialect: AnthropicMessages = AnthropicMessages()  # noqa: RUF009 - frozen
+    not_counted: str = ""
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
         asked = self.dialect.encode(request, place)

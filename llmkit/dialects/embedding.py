@@ -64,6 +64,11 @@ class Embedder(Protocol):
 class TokenCounter(Protocol):
     """One wire for counting tokens. Implementations are frozen values."""
 
+    @property
+    def not_counted(self) -> str:
+        """What the server's refusal says of a model whose tokens it does not count; empty where it counts those of all."""
+        ...
+
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
         """Return the question how many tokens *request* is, without credentials."""
         ...

@@ -33,6 +33,7 @@ class GeminiCount:
 
     dialect: Gemini = Gemini()  # noqa: RUF009 - frozen
     wrapped: bool = True
+    not_counted: str = ""
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
         path = self.dialect.path_of(request.model, place)

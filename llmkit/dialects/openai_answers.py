@@ -77,7 +77,8 @@ def decode(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -
     refuse_broken_off(raw_reason, response)
     answer_id = label(answer.get("id"))
     text = message.get("content")
-    if isinstance(text, str) and text and not quirks.think_tags and not any(map(message.get, _BEYOND_TEXT)):
+    tagged = quirks.think_tags and isinstance(text, str) and "<think>" in text
+    if isinstance(text, str) and text and not tagged and not any(map(message.get, _BEYOND_TEXT)):
         # The common answer, which is text and nothing else.
         said, called, refused = Message("assistant", (Text(text),)), False, False
     else:

@@ -42,6 +42,7 @@ class OpenAIResponsesCount:
     """``/responses/input_tokens``: a request of *dialect* without what only its answer needs."""
 
     dialect: OpenAIResponses = OpenAIResponses()  # noqa: RUF009 - frozen
+    not_counted: str = ""
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
         asked = self.dialect.encode(request, place)

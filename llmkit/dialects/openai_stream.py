@@ -101,8 +101,10 @@ class ChatStream:
         self.ended = True
         for index, choice in self._choices.items():
             thoughts, text = choice.end()
-            if index == 0 and (thoughts or text):
-                chunks.append(CompletionChunk(text, thoughts))
+            # Who ends without a reason has stopped of itself; whoever waits for one in the chunks is told.
+            unsaid = None if choice.reason is not None else finish_reason(None, called=choice.has_calls(), refused=bool(choice.refusals))
+            if index == 0 and (thoughts or text or unsaid is not None):
+                chunks.append(CompletionChunk(text, thoughts, None, unsaid))
 
     def _read(self, events: Callable[..., list[SSEEvent]], *data: bytes) -> list[CompletionChunk]:
         chunks: list[CompletionChunk] = []

@@ -174,10 +174,21 @@ def _count_vertex(_: Options) -> TokenCounter:
     return GeminiCount(dialect=dialect, wrapped=False)
 
 
-COUNTERS: Mapping[str, Callable[[Options], TokenCounter]] = {
+def _count_bedrock(options: Options) -> TokenCounter | None:
+    from llmkit.dialects.anthropic import AnthropicMessages
+    from llmkit.dialects.bedrock import BedrockConverse
+    from llmkit.dialects.bedrock_count import BedrockCount
+    from llmkit.providers.bedrock import bedrock_dialect
+
+    dialect = bedrock_dialect(options)
+    return BedrockCount(dialect=dialect) if isinstance(dialect, (BedrockConverse, AnthropicMessages)) else None
+
+
+COUNTERS: Mapping[str, Callable[[Options], TokenCounter | None]] = {
     "openai": _count_openai,
     "openai-responses": _count_openai,
     "anthropic": _count_anthropic,
     "google": _count_google,
     "vertex": _count_vertex,
+    "bedrock": _count_bedrock,
 }

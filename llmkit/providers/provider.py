@@ -108,7 +108,8 @@ class Provider:
         charges: Reads from an answer's JSON the tokens that are charged for, where these are not those that were used.
         choose_embedder: Gives the wire for embeddings under the options; None where it has none.
         embedding_model: The model that embeds where nobody names one.
-        choose_counter: Gives the wire for counting tokens under the options; None where it does not count.
+        choose_counter: Gives the wire for counting tokens under the options, None where it does not count under them; None where it
+            never does.
         completes: Whether it has models that answer, and not only such that embed.
     """
 
@@ -138,7 +139,7 @@ class Provider:
     charges: Callable[[Mapping[str, Any]], Usage | None] | None = None
     choose_embedder: Callable[[Mapping[str, str]], Embedder] | None = None
     embedding_model: str | None = None
-    choose_counter: Callable[[Mapping[str, str]], TokenCounter] | None = None
+    choose_counter: Callable[[Mapping[str, str]], TokenCounter | None] | None = None
     completes: bool = True
 
     @catalogue.default

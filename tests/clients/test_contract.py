@@ -631,17 +631,20 @@ def test_a_cut_stream_is_never_a_success(speak: Any, server: FakeServer, wire: W
     client = speak(wire, circuit_breaker=None)
     server.enqueue(Reply(STORY))
     whole = ask(client, "stream", "Hi")
-    for cut in (1, 5, 60, 200, -600, -300, -150, -60, -20, -3):
+    kept = []
+    for cut in (1, 5, 60, 200, -900, -600, -300, -150, -60, -20, -3):
         server.enqueue(Reply(STORY, cut=cut, framing=framing))
 
         try:
             answer = ask(client, "stream", "Hi")
         except StreamInterruptedError as error:
+            kept.append(error.partial.text)
             assert STORY.startswith(error.partial.text)
             assert framing is None or "truncated" == error.kind
         else:
             assert cut < 0
             assert (STORY, whole.finish_reason, whole.raw_finish_reason) == (answer.text, answer.finish_reason, answer.raw_finish_reason)
+    assert any(text.startswith("Once") for text in kept)
 
 
 @EVERY

@@ -44,6 +44,33 @@ def test_who_counts_is_asked(connect: Connect, server: FakeServer, model: str, p
     assert [path] == [request.endpoint for request in server.requests]
 
 
+BEDROCK = "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+
+@pytest.mark.parametrize("api", ["converse", "invoke"])
+def test_bedrock_counts_what_either_wire_says(connect: Connect, server: FakeServer, api: str) -> None:
+    """By the model's own id, without its region's profile."""
+    client = connect(BEDROCK, base_url=server.url("bedrock"), options={"region": "us-east-1", "api": api}, temperature=0.5, max_tokens=9)
+
+    count = client.count_tokens("one two three", system="Be kind.", tools=[weather], tool_choice="auto")
+
+    assert (6, False, "bedrock") == (count, count.estimated, count.source)
+    assert ["/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens"] == [request.endpoint for request in server.requests]
+
+
+@pytest.mark.parametrize(
+    ("model", "api", "asked"), [("amazon.nova-lite-v1:0", "converse", 1), ("openai.gpt-oss-120b", "chat", 0)], ids=["nova", "openai's"]
+)
+def test_models_that_bedrock_does_not_count_are_estimated(connect: Connect, server: FakeServer, model: str, api: str, asked: int) -> None:
+    """As it says itself, or has no place to ask."""
+    client = connect(f"bedrock/{model}", base_url=server.url("bedrock"), options={"region": "us-east-1", "api": api})
+
+    count = client.count_tokens("one two three")
+
+    assert (True, asked) == (count.estimated, server.hits)
+    assert count > 0
+
+
 @pytest.mark.parametrize("model", ["mistral/mistral-small-latest", "ollama/llama3.2", "cohere/command-a-03-2025", "custom/qwen3"])
 def test_elsewhere_it_is_worked_out(connect: Connect, server: FakeServer, model: str) -> None:
     """And says so; nothing is sent."""

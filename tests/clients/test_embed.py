@@ -35,6 +35,7 @@ from llmkit.dialects.bedrock_embeddings import BedrockEmbeddings
 from llmkit.providers import embedding_providers, find_provider, provider_names, registry
 from llmkit.providers.embedders import EMBEDDERS
 from llmkit.testing import FakeServer, RecordedRequest, Reply
+from llmkit.testing.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from llmkit.testing.wires.openai_chat import vector
 from llmkit_async import AsyncClient
 
@@ -92,6 +93,11 @@ def test_a_client_of_an_embedding_model_needs_no_other(connect: Connect, server:
 # -- the wires
 
 
+AWS: dict[str, Any] = {"options": {"region": "us-east-1"}}
+SIGNED: dict[str, Any] = {
+    "options": {"region": "us-east-1", "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY},
+    "api_key": None,
+}
 WIRES = [
     pytest.param("openai/gpt-4o", {}, "text-embedding-3-small", True, id="openai"),
     pytest.param("openai/gpt-4o", {"options": {"api": "responses"}}, "text-embedding-3-small", True, id="responses"),
@@ -110,6 +116,9 @@ WIRES = [
     pytest.param("vllm/my-embed", {}, "my-embed", True, id="vllm"),
     pytest.param("nvidia/nv-embed-v2", {}, "nv-embed-v2", True, id="nvidia"),
     pytest.param("custom/bge-m3", {}, "bge-m3", True, id="custom"),
+    pytest.param("bedrock/amazon.titan-embed-text-v2:0", AWS, "amazon.titan-embed-text-v2:0", True, id="bedrock, titan"),
+    pytest.param("bedrock/us.cohere.embed-v4:0", SIGNED, "us.cohere.embed-v4:0", True, id="bedrock, cohere, signed"),
+    pytest.param("bedrock/cohere.embed-english-v3", AWS, "cohere.embed-english-v3", True, id="bedrock, cohere, older"),
 ]
 
 
@@ -135,11 +144,13 @@ def test_every_wire_embeds(connect: Connect, server: FakeServer, model: str, mor
         ("cohere/embed-v4.0", "search_query"),
         ("voyage/voyage-4", "query"),
         ("nvidia/nv-embed-v2", "query"),
+        ("bedrock/cohere.embed-v4:0", "search_query"),
+        ("bedrock/amazon.nova-2-multimodal-embeddings-v1:0", "GENERIC_RETRIEVAL"),
     ],
 )
 def test_a_purpose_reaches_those_who_make_a_difference(connect: Connect, server: FakeServer, model: str, said: str) -> None:
     """In their own words; and fewer dimensions do as well."""
-    client = connect(model, base_url=server.url(model.partition("/")[0]))
+    client = connect(model, base_url=server.url(model.partition("/")[0]), **(AWS if "bedrock" in model else {}))
 
     reply = client.embed(["a", "b"], input_type="query", dimensions=4)
 

@@ -99,23 +99,6 @@ def test_a_conversation_with_everything(claude: Connect, server: FakeServer, way
     assert {"Be brief."} == {body["system"] for body in bodies(server)}
 
 
-def test_both_ways_give_equal_answers(claude: Connect, server: FakeServer) -> None:
-    """Text, thoughts, calls, usage, reasons and ids."""
-    client = claude()
-    reply = Reply(
-        "Hi", thinking="Hm.", tool_calls=[("look", {"city": "Paris"})], id="msg_1", request_id="req_1", usage={"cache_read_input_tokens": 7}
-    )
-    server.always(reply)
-
-    whole = ask(client, "complete", "Hi", tools=[look])
-    streamed = ask(client, "stream", "Hi", tools=[look])
-
-    assert 1 == len({answer.tool_calls[0].name for answer in (whole, streamed)})
-    for field in ("text", "thinking", "usage", "finish_reason", "raw_finish_reason", "id", "model", "provider", "request_id"):
-        assert getattr(whole, field) == getattr(streamed, field), field
-    assert [dict(call.arguments) for call in whole.tool_calls] == [dict(call.arguments) for call in streamed.tool_calls]
-
-
 @WAYS
 def test_credentials_and_version_are_headers(claude: Connect, server: FakeServer, way: str) -> None:
     """The key in its own, and in no other."""
@@ -151,18 +134,6 @@ def test_the_key_and_address_of_the_environment(face: Any, server: FakeServer, m
         answer = client.complete("Hi")
 
     assert ("anthropic", "claude-sonnet-5", "sk-ant-env") == (answer.provider, answer.model, server.requests[0].key)
-
-
-@WAYS
-def test_usage_has_the_one_meaning(claude: Connect, server: FakeServer, way: str) -> None:
-    """Input holds what was read from and written to the cache."""
-    server.enqueue(
-        Reply("Hi", usage={"input_tokens": 3, "cache_read_input_tokens": 1111, "cache_creation_input_tokens": 40, "output_tokens": 5})
-    )
-
-    usage = ask(claude(), way, "Hi").usage
-
-    assert (1154, 1111, 40, 5) == (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.output_tokens)
 
 
 @WAYS

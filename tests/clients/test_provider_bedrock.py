@@ -27,7 +27,6 @@ from llmkit import (
     QuotaExceededError,
     RateLimitError,
     RequestTimeoutError,
-    StreamInterruptedError,
     Text,
     Thinking,
     UnsupportedParameterError,
@@ -135,30 +134,6 @@ def test_an_answer_goes_back_as_it_came(bedrock: Callable[..., Any], server: Fak
     ids = [call.id for call in first.tool_calls]
     assert ids == [block["toolResult"]["toolUseId"] for block in sent[1]["content"] if "toolResult" in block]
     assert {"text": "And?"} == sent[1]["content"][-1]
-
-
-@pytest.mark.parametrize("model", [CLAUDE, NOVA])
-def test_whole_and_streamed_are_equal(bedrock: Callable[..., Any], server: FakeServer, model: str) -> None:
-    """The same words come to the same answer, in the same raw form."""
-    server.always(Reply("Hi there", thinking="Hm.", tool_calls=[("f", {"a": 1}), ("f", {})], request_id="r1"))
-
-    whole, streamed = (asked(bedrock(model), "Hi", streamed=streamed) for streamed in (False, True))
-
-    def facts(one: Any) -> Any:
-        return (
-            one.message.text,
-            one.thinking,
-            one.usage,
-            one.finish_reason,
-            one.raw_finish_reason,
-            one.model,
-            one.provider,
-            one.request_id,
-        )
-
-    assert facts(whole) == facts(streamed)
-    assert [type(part) for part in whole.message.content] == [type(part) for part in streamed.message.content]
-    assert set(whole.raw) == set(streamed.raw)
 
 
 @pytest.mark.parametrize("model", [CLAUDE, PROFILE])
@@ -393,17 +368,6 @@ def test_a_throttled_stream_is_tried_again(bedrock: Callable[..., Any], server: 
     answer = asked(bedrock(retry=RetryConfig(max_retries=1, base_delay=0.001)), "Hi", streamed=True)
 
     assert ["rate_limit", None] == [attempt.error for attempt in answer.attempts]
-
-
-@pytest.mark.parametrize("api", ["converse", "invoke"])
-def test_a_stream_that_is_cut_keeps_what_came(bedrock: Callable[..., Any], server: FakeServer, api: str) -> None:
-    """And is never a success."""
-    server.enqueue(Reply("Once upon a time", cut=-700))
-
-    with pytest.raises(StreamInterruptedError) as caught:
-        asked(bedrock(options={"api": api}), "Hi", streamed=True)
-
-    assert caught.value.partial.text.startswith("Once")
 
 
 def test_a_broken_checksum_is_a_protocol_error(bedrock: Callable[..., Any], server: FakeServer) -> None:

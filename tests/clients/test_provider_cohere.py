@@ -22,7 +22,6 @@ from llmkit import (
     Native,
     QuotaExceededError,
     RateLimitError,
-    StreamInterruptedError,
     Tool,
     UnsupportedParameterError,
     system,
@@ -107,20 +106,6 @@ def test_a_whole_conversation(cohere: Callable[..., Any], server: FakeServer, st
         (turn["tool_call_id"], turn["content"]) for turn in again[3:]
     ]
     assert ["coat", "why", "degrees"] == sent[2]["response_format"]["json_schema"]["required"]
-
-
-def test_whole_and_streamed_are_equal(cohere: Callable[..., Any], server: FakeServer) -> None:
-    """The same words come to the same answer."""
-    server.always(Reply("Hi there", thinking="Hm.", id="a1", request_id="t1"))
-
-    whole, streamed = (asked(cohere(), "Hi", streamed=streamed) for streamed in (False, True))
-
-    facts = [
-        (one.message, one.usage, one.finish_reason, one.raw_finish_reason, one.model, one.provider, one.id, one.request_id)
-        for one in (whole, streamed)
-    ]
-    assert facts[0] == facts[1]
-    assert whole.raw == streamed.raw
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -223,16 +208,6 @@ def test_errors_have_their_classes(
 
     assert (kind, "cohere") == (caught.value.kind, caught.value.provider)
     assert caught.value.request_id is not None
-
-
-def test_a_stream_that_is_cut_keeps_what_came(cohere: Callable[..., Any], server: FakeServer) -> None:
-    """And is never a success."""
-    server.enqueue(Reply("Once upon a time", cut=-200))
-
-    with pytest.raises(StreamInterruptedError) as caught:
-        asked(cohere(), "Hi", streamed=True)
-
-    assert "Once upon a time" == caught.value.partial.text
 
 
 def test_models_are_listed_and_the_key_is_checked(cohere: Callable[..., Any]) -> None:

@@ -31,9 +31,6 @@ PICTURE = Image(data=b"\x89PNG", media_type="image/png")
 
 
 VIOLATION = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}]}
-SPENT = {
-    "error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "You exceeded your current quota.", "details": [VIOLATION]},
-}
 
 
 @frozen
@@ -119,25 +116,6 @@ def test_a_conversation(ask: Any, gemini: Any, server: FakeServer, provider: str
     assert {"role": "user", "parts": [{"text": "Weather here?"}, inline]} == contents[0]
     assert first.raw["candidates"][0]["content"]["parts"] == contents[1]["parts"]
     assert ["Paris: sunny for 2", "Rome: sunny for 1"] == [part["functionResponse"]["response"]["output"] for part in contents[2]["parts"]]
-
-
-def test_complete_and_stream_give_the_same(gemini: Any, server: FakeServer) -> None:
-    """Text, thoughts, calls, reason and usage."""
-    client = gemini()
-    reply = Reply("I look.", thinking="Hm.", tool_calls=[ToolCall("c1", "look", {"a": 1})], id="r1")
-    server.enqueue(reply, reply)
-
-    whole = client.complete("Hi")
-    with client.stream("Hi") as stream:
-        streamed = stream.collect()
-
-    assert whole.message == streamed.message
-    assert (whole.finish_reason, whole.usage, whole.id, whole.model) == (
-        streamed.finish_reason,
-        streamed.usage,
-        streamed.id,
-        streamed.model,
-    )
 
 
 def test_a_sealed_answer_goes_back_sealed(ask: Any, gemini: Any, server: FakeServer) -> None:

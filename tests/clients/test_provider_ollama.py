@@ -101,22 +101,6 @@ def test_a_whole_conversation(ollama: Callable[..., Any], server: FakeServer, st
     assert {"coat", "why"} == set(sent[2]["format"]["properties"])
 
 
-def test_whole_and_streamed_are_equal(ollama: Callable[..., Any], server: FakeServer) -> None:
-    """The same words come to the same answer."""
-    calls = [("get_weather", {"city": "Paris"})]
-    server.always(Reply("Hi there", thinking="Hm.", tool_calls=calls))
-
-    whole, streamed = (asked(ollama(), "Hi", streamed=streamed, tools=[get_weather]) for streamed in (False, True))
-
-    without_ids = [
-        (answer.text, answer.thinking, answer.usage, answer.finish_reason, answer.raw_finish_reason, answer.model, answer.provider)
-        for answer in (whole, streamed)
-    ]
-    assert without_ids[0] == without_ids[1]
-    assert [call.arguments for call in whole.tool_calls] == [call.arguments for call in streamed.tool_calls]
-    assert set(whole.raw) == set(streamed.raw)
-
-
 def test_an_answer_beside_tools_can_be_typed(ollama: Callable[..., Any], server: FakeServer) -> None:
     """The shape is told in words, since a format would bind the calls."""
     server.enqueue(Reply('```json\n{"coat": false, "why": "sun"}\n```'))

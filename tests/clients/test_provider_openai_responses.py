@@ -19,7 +19,6 @@ from llmkit import (
     ModelNotFoundError,
     QuotaExceededError,
     RateLimitError,
-    StreamInterruptedError,
     UnsupportedParameterError,
     assistant,
     system,
@@ -90,29 +89,6 @@ def test_a_conversation_with_everything(gpt: Connect, server: FakeServer, way: s
     assert [(call.id, look(**call.arguments)) for call in first.tool_calls] == [(item["call_id"], item["output"]) for item in sent[5:7]]
     assert {"role": "assistant", "content": second.text} == sent[7]
     assert {("Be brief.", False)} == {(body["instructions"], body["store"]) for body in bodies(server)}
-
-
-def test_both_ways_give_equal_answers(gpt: Connect, server: FakeServer) -> None:
-    """Text, thoughts, calls, usage, reasons and ids."""
-    client = gpt()
-    usage = {"input_tokens": 20, "input_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 2}, "output_tokens": 9}
-    server.always(Reply("Hi", thinking="Hm.", tool_calls=[("look", {"city": "Paris"})], id="resp_1", request_id="req_1", usage=usage))
-
-    whole = ask(client, "complete", "Hi", tools=[look])
-    streamed = ask(client, "stream", "Hi", tools=[look])
-
-    for field in ("text", "thinking", "usage", "finish_reason", "raw_finish_reason", "id", "model", "provider", "request_id"):
-        assert getattr(whole, field) == getattr(streamed, field), field
-    assert [(call.name, dict(call.arguments)) for call in whole.tool_calls] == [
-        (call.name, dict(call.arguments)) for call in streamed.tool_calls
-    ]
-    assert (20, 7, 2, 9, 1) == (
-        whole.usage.input_tokens,
-        whole.usage.cache_read_tokens,
-        whole.usage.cache_write_tokens,
-        whole.usage.output_tokens,
-        whole.usage.reasoning_tokens,
-    )
 
 
 @WAYS
@@ -245,18 +221,6 @@ def test_a_quota_error_inside_a_stream_is_one(gpt: Connect, server: FakeServer) 
 
     with pytest.raises(QuotaExceededError):
         gpt().stream("Hi").collect()
-
-
-@pytest.mark.parametrize("cut", [-40, -900])
-def test_a_cut_stream_says_what_came(gpt: Connect, server: FakeServer, cut: int) -> None:
-    """And is never a success."""
-    server.enqueue(Reply("one two three", cut=cut, framing="close"))
-
-    with pytest.raises(StreamInterruptedError) as caught:
-        gpt().stream("Hi").collect()
-
-    assert "one two three".startswith(caught.value.partial.text)
-    assert FinishReason.UNKNOWN == caught.value.partial.finish_reason
 
 
 @pytest.mark.parametrize("parameters", [{"stop": "END"}, {"seed": 1}, {"top_k": 3}, {"presence_penalty": 1.0}])

@@ -112,21 +112,6 @@ def test_a_whole_conversation(sagemaker: Callable[..., Any], server: FakeServer,
     assert {"coat", "why"} == set(server.requests[2].json["response_format"]["value"]["properties"])
 
 
-def test_whole_and_streamed_are_equal(sagemaker: Callable[..., Any], server: FakeServer) -> None:
-    """The same words come to the same answer, in either wire."""
-    server.always(Reply("Hi there"))
-
-    for api in ("chat", "generate"):
-        whole, streamed = (asked(sagemaker(options={"api": api}), "Hi", streamed=streamed) for streamed in (False, True))
-
-        assert (whole.text, whole.finish_reason, whole.raw_finish_reason) == (
-            streamed.text,
-            streamed.finish_reason,
-            streamed.raw_finish_reason,
-        )
-        assert whole.usage.output_tokens == streamed.usage.output_tokens
-
-
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_prompt_instead_of_a_chat(sagemaker: Callable[..., Any], server: FakeServer, streamed: bool) -> None:
     """The container's own wire, with the messages written into one text."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterable
 from pathlib import Path
 from struct import pack
@@ -48,11 +47,6 @@ def read(pieces: Iterable[bytes], headers: dict[str, str] | None = None) -> tupl
         chunks += error.chunks
         fault = error.fault
     return chunks, decoder.response(), fault
-
-
-def shown(chunks: list[CompletionChunk]) -> list[Any]:
-    """Return chunks with what their equality leaves out."""
-    return [(chunk, chunk.raw) for chunk in chunks]
 
 
 def frame(payload: Any, **headers: str) -> bytes:
@@ -126,22 +120,6 @@ def test_a_stream_makes_the_answer_that_would_have_come_whole(name: str) -> None
 
     assert expected == answer
     assert whole == answer.raw
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_how_the_network_cuts_makes_no_difference(name: str) -> None:
-    """Whole, in halves, byte by byte, in slices of chance."""
-    data = (SAMPLES / name).read_bytes()
-    chunks, answer, fault = read([data])
-    chance = random.Random(name)
-    cuts = [[data[: len(data) // 2], data[len(data) // 2 :]], [data[n : n + 1] for n in range(len(data))]]
-    for _ in range(5):
-        marks = sorted(chance.sample(range(len(data)), 12))
-        cuts.append([data[start:end] for start, end in zip([0, *marks], [*marks, len(data)], strict=True)])
-
-    for pieces in cuts:
-        other = read(pieces)
-        assert (shown(chunks), answer, answer.raw, fault) == (shown(other[0]), other[1], other[1].raw, other[2])
 
 
 def test_calls_come_in_deltas_that_make_their_arguments() -> None:

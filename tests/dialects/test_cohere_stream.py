@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -52,11 +50,6 @@ def read(
         chunks += error.chunks
         fault = error.fault
     return chunks, decoder.response(), fault
-
-
-def shown(chunks: list[CompletionChunk]) -> list[Any]:
-    """Return chunks with what their equality leaves out."""
-    return [(chunk, chunk.raw) for chunk in chunks]
 
 
 def sse(*events: Any) -> bytes:
@@ -110,35 +103,6 @@ def test_each_sample_reads_as_its_index_says(name: str) -> None:
         assert "trace-1" == fault.request_id
 
 
-@pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_reads_the_same_however_it_is_cut(name: str) -> None:
-    """Whole, byte by byte and in two at any of some places: the same chunks, the same answer, the same fault."""
-    stream = (SAMPLES / name).read_bytes()
-    chunks, answer, fault = read([stream])
-    bytewise = read([stream[n : n + 1] for n in range(len(stream))])
-
-    assert (shown(chunks), answer, answer.raw, fault) == (shown(bytewise[0]), bytewise[1], bytewise[1].raw, bytewise[2])
-    for place in random.Random(name).sample(range(1, len(stream)), 30):
-        halves = read([stream[:place], stream[place:]])
-        assert (shown(chunks), answer, fault) == (shown(halves[0]), *halves[1:])
-
-
-@settings(max_examples=150, deadline=None)
-@given(name=st.sampled_from(STREAMS), data=st.data())
-def test_random_slices_change_nothing(name: str, data: st.DataObject) -> None:
-    """Wherever the network cuts, carriage returns included, the answer is the same."""
-    stream = (SAMPLES / name).read_bytes()
-    if data.draw(st.booleans()):
-        stream = stream.replace(b"\n", b"\r\n")
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
-
-    _, answer, fault = read([stream])
-    sliced = read([stream[a:b] for a, b in itertools.pairwise([0, *cuts, len(stream)])])
-
-    assert (answer, answer.raw) == (sliced[1], sliced[1].raw)
-    assert (fault and (fault.kind, fault.message)) == (sliced[2] and (sliced[2].kind, sliced[2].message))
-
-
 @pytest.mark.parametrize("name", GOOD)
 def test_a_stream_comes_to_what_its_whole_answer_would_be(name: str) -> None:
     """Its raw form, read as a whole answer, is the same answer."""
@@ -147,23 +111,6 @@ def test_a_stream_comes_to_what_its_whole_answer_would_be(name: str) -> None:
     whole = DIALECT.decode(HttpResponse(status=200, headers={"x-debug-trace-id": "trace-1"}, body=json.dumps(streamed.raw).encode()), ASKED)
 
     assert streamed == whole
-
-
-@pytest.mark.parametrize("name", GOOD)
-def test_a_stream_cut_anywhere_is_never_a_success(name: str) -> None:
-    """Only its end ends it; what came until then is kept."""
-    stream = (SAMPLES / name).read_bytes().split(b"data: [DONE]")[0].rstrip(b"\n")
-    _, whole, _ = read([stream])
-    last = stream.rfind(b"data: ") if b"event: " not in stream else stream.rfind(b"event: ")
-
-    for place in {*range(0, last, 7), last, len(stream) - 1}:
-        chunks, answer, fault = read([stream[:place]])
-
-        assert fault is not None
-        assert fault.kind in ("truncated", "malformed")
-        assert whole.text.startswith(answer.text)
-        assert answer.text == "".join(chunk.text for chunk in chunks)
-        assert FinishReason.UNKNOWN is answer.finish_reason
 
 
 def test_the_last_chunk_has_reason_and_usage() -> None:
@@ -324,19 +271,6 @@ def test_what_is_no_stream_is_refused(stream: bytes, kind: str, words: str) -> N
     assert fault is not None
     assert kind == classify(fault)
     assert words in fault.message
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(
-        st.one_of(st.binary(max_size=30), st.sampled_from([sse(content("a")), b"data: ", b"\n\n", sse(end()), sse("[DONE]"), b'{"type"']))
-    )
-)
-def test_whatever_comes_only_a_wire_error_does(pieces: list[bytes]) -> None:
-    """And the answer can be asked for at any time."""
-    chunks, answer, _ = read(pieces)
-
-    assert answer.text == "".join(chunk.text for chunk in chunks)
 
 
 WORDS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 from llmkit.catalogue.facts import facts_of
 from llmkit.dialects.anthropic_count import AnthropicCount
 from llmkit.dialects.base import Place, WireError
+from llmkit.dialects.bedrock import BedrockConverse
+from llmkit.dialects.bedrock_count import BedrockCount
 from llmkit.dialects.gemini import Gemini
 from llmkit.dialects.gemini_count import GeminiCount
 from llmkit.dialects.openai_responses_count import OpenAIResponsesCount
 from llmkit.models.request import make_request
+from llmkit.providers.embedders import COUNTERS
 from llmkit.transport.base import HttpRequest, HttpResponse
 
 PLACE = Place(base_url="https://example.com/v1")
@@ -71,8 +75,28 @@ def test_openai_is_asked_what_a_response_would_read() -> None:
     assert ("application/json", "1") == (request.headers["Accept"], request.headers["X-A"])
 
 
+def test_bedrock_is_asked_what_it_counts() -> None:
+    """Of Converse without what an answer needs; of an invocation all of it, in base64."""
+    converse, invoked = (COUNTERS["bedrock"]({"api": api}) for api in ("converse", "invoke"))
+
+    said = asked(converse, "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", system="Be kind.", max_tokens=5, tools=[weather])
+    enclosed = asked(invoked, "anthropic.claude-sonnet-4-5-20250929-v1:0", max_tokens=5)
+
+    assert "https://example.com/v1/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens" == said.url
+    assert {"messages", "system", "toolConfig"} == set(json.loads(said.body)["input"]["converse"])
+    body = json.loads(base64.b64decode(json.loads(enclosed.body)["input"]["invokeModel"]["body"]))
+    assert {"anthropic_version", "max_tokens", "messages"} == set(body)
+    assert COUNTERS["bedrock"]({"api": "responses"}) is None
+
+
 @pytest.mark.parametrize(
-    ("wire", "field"), [(AnthropicCount(), "input_tokens"), (GeminiCount(), "totalTokens"), (OpenAIResponsesCount(), "input_tokens")]
+    ("wire", "field"),
+    [
+        (BedrockCount(dialect=BedrockConverse()), "inputTokens"),
+        (AnthropicCount(), "input_tokens"),
+        (GeminiCount(), "totalTokens"),
+        (OpenAIResponsesCount(), "input_tokens"),
+    ],
 )
 def test_the_number_is_read(wire: Any, field: str) -> None:
     """And missed where it is not there."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -85,43 +84,6 @@ def test_each_sample_reads_as_its_index_says(name: str) -> None:
     _, reply, fault = read([(SAMPLES / name).read_bytes()])
 
     assert {**NOTHING, **INDEX[name]} == told(reply, fault)
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_how_the_network_cuts_changes_nothing(name: str) -> None:
-    """Whole, in halves, byte by byte and in random slices: the same chunks, answer and error."""
-    body = (SAMPLES / name).read_bytes()
-    ways = [[body[:half], body[half:]] for half in range(0, len(body), 97)]
-    ways.append([body[n : n + 1] for n in range(len(body))])
-    chance = random.Random(7)
-    for _ in range(10):
-        cuts = sorted(chance.sample(range(len(body)), 9))
-        ways.append([body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)])
-
-    whole = read([body])
-
-    for way in ways:
-        chunks, reply, fault = read(way)
-        assert whole[0] == chunks
-        assert [chunk.raw for chunk in whole[0]] == [chunk.raw for chunk in chunks]
-        assert (whole[1], whole[1].raw) == (reply, reply.raw)
-        assert (whole[2] is None) == (fault is None)
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_chunks_add_up_to_the_answer(name: str) -> None:
-    """Text, thoughts and calls, each call in one delta, and the reason with the last."""
-    chunks, reply, fault = read([(SAMPLES / name).read_bytes()])
-
-    deltas = [chunk.tool_call for chunk in chunks if chunk.tool_call is not None]
-    assert reply.text == "".join(chunk.text for chunk in chunks)
-    assert reply.thinking == "".join(chunk.thinking for chunk in chunks)
-    assert [(n, call.id, call.name, dict(call.arguments)) for n, call in enumerate(reply.tool_calls)] == [
-        (delta.index, delta.id, delta.name, json.loads(delta.arguments)) for delta in deltas
-    ]
-    if fault is None:
-        assert (reply.finish_reason, reply.usage) == (chunks[-1].finish_reason, chunks[-1].usage)
-        assert all(chunk.finish_reason is None for chunk in chunks[:-1])
 
 
 @pytest.mark.parametrize("name", [name for name in STREAMS if "fault" not in INDEX[name]])

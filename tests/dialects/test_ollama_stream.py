@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -50,11 +48,6 @@ def read(pieces: Iterable[bytes]) -> tuple[list[CompletionChunk], CompletionResp
     return chunks, decoder.response(), fault
 
 
-def shown(chunks: list[CompletionChunk]) -> list[Any]:
-    """Return chunks with what their equality leaves out."""
-    return [(chunk, chunk.raw) for chunk in chunks]
-
-
 def lines(*events: Any) -> bytes:
     return "".join((event if isinstance(event, str) else json.dumps(event)) + "\n" for event in events).encode()
 
@@ -90,36 +83,6 @@ def test_each_sample_reads_as_its_index_says(name: str) -> None:
         assert wrong == {"message": fault.message, "kind": classify(fault)} if "message" in wrong else {"kind": fault.kind}
 
 
-@pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_reads_the_same_however_it_is_cut(name: str) -> None:
-    """Whole, byte by byte and in two at any of some places: the same chunks, the same answer, the same fault."""
-    stream = (SAMPLES / name).read_bytes()
-    chunks, answer, fault = read([stream])
-    bytewise = read([stream[n : n + 1] for n in range(len(stream))])
-
-    assert (shown(chunks), answer, answer.raw, fault) == (shown(bytewise[0]), bytewise[1], bytewise[1].raw, bytewise[2])
-    for place in random.Random(name).sample(range(1, len(stream)), 30):
-        halves = read([stream[:place], stream[place:]])
-        assert (shown(chunks), answer, fault) == (shown(halves[0]), *halves[1:])
-
-
-@settings(max_examples=150, deadline=None)
-@given(name=st.sampled_from(STREAMS), data=st.data())
-def test_random_slices_change_nothing(name: str, data: st.DataObject) -> None:
-    """Wherever the network cuts, carriage returns included, the answer is the same."""
-    stream = (SAMPLES / name).read_bytes()
-    if data.draw(st.booleans()):
-        stream = stream.replace(b"\n", b"\r\n")
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
-    edges = [0, *cuts, len(stream)]
-
-    _, answer, fault = read([stream])
-    sliced = read([stream[a:b] for a, b in itertools.pairwise(edges)])
-
-    assert (answer, answer.raw) == (sliced[1], sliced[1].raw)
-    assert (fault and (fault.kind, fault.message)) == (sliced[2] and (sliced[2].kind, sliced[2].message))
-
-
 @pytest.mark.parametrize("name", GOOD)
 def test_a_stream_comes_to_what_its_whole_answer_would_be(name: str) -> None:
     """Its raw form, read as a whole answer, is the same answer; ids that nobody gave aside."""
@@ -130,24 +93,6 @@ def test_a_stream_comes_to_what_its_whole_answer_would_be(name: str) -> None:
     assert (streamed.text, streamed.thinking, streamed.usage) == (whole.text, whole.thinking, whole.usage)
     assert (streamed.finish_reason, streamed.model, streamed.request_id) == (whole.finish_reason, whole.model, whole.request_id)
     assert [(call.name, call.arguments) for call in streamed.tool_calls] == [(call.name, call.arguments) for call in whole.tool_calls]
-
-
-@pytest.mark.parametrize("name", GOOD)
-def test_a_stream_cut_anywhere_is_never_a_success(name: str) -> None:
-    """Only the line that says so ends it; what came until then is kept."""
-    stream = (SAMPLES / name).read_bytes().rstrip(b"\n")
-    _, whole, _ = read([stream])
-
-    for place in range(len(stream)):
-        chunks, answer, fault = read([stream[:place]])
-
-        assert fault is not None
-        assert fault.kind in ("truncated", "malformed")
-        given = "".join(chunk.text for chunk in chunks)
-        assert whole.text.startswith(given)
-        # What may become a tag is held back from the chunks, but not from the answer that was cut.
-        assert answer.text in (given, "<th")
-        assert FinishReason.UNKNOWN is answer.finish_reason
 
 
 def test_a_last_line_needs_no_line_feed() -> None:
@@ -258,17 +203,6 @@ def test_a_line_without_end_is_refused() -> None:
 
     assert fault is not None
     assert "longer than" in fault.message
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(st.one_of(st.binary(max_size=30), st.sampled_from([lines(event(content="a")), b"\n", b"{", b'"', b"}", lines(event(True))])))
-)
-def test_whatever_comes_only_a_wire_error_does(pieces: list[bytes]) -> None:
-    """And the answer can be asked for at any time."""
-    chunks, answer, fault = read(pieces)
-
-    assert answer.text == "".join(chunk.text for chunk in chunks) or fault is not None
 
 
 MESSAGES = st.dictionaries(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from hypothesis import strategies as st
 
 from llmkit.dialects.base import Place, WireError
 from llmkit.dialects.openai_chat import OpenAIChat
-from llmkit.models.content import Text, user
+from llmkit.models.content import user
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
 from llmkit.models.response import CompletionChunk, CompletionResponse
@@ -52,11 +50,6 @@ def read(
         chunks += error.chunks
         fault = error.fault
     return chunks, decoder.response(), fault
-
-
-def shown(chunks: list[CompletionChunk]) -> list[Any]:
-    """Return chunks with what their equality leaves out."""
-    return [(chunk, chunk.raw) for chunk in chunks]
 
 
 def sse(*events: Any, done: bool = True) -> bytes:
@@ -114,51 +107,6 @@ def test_each_sample_reads_as_its_index_says(name: str) -> None:
     assert (wrong is None) == (fault is None)
     assert expected.get("text", "") == "".join(chunk.text for chunk in chunks)
     assert expected.get("thinking", "") == "".join(chunk.thinking for chunk in chunks)
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_reads_the_same_however_it_is_cut(name: str) -> None:
-    """Whole, byte by byte and in two at any of some places: the same chunks, the same answer, the same fault."""
-    dialect, stream = dialect_of(name), (SAMPLES / name).read_bytes()
-    chunks, answer, fault = read(dialect, [stream])
-    bytewise = read(dialect, [stream[n : n + 1] for n in range(len(stream))])
-
-    assert (shown(chunks), answer, answer.raw, fault) == (shown(bytewise[0]), bytewise[1], bytewise[1].raw, bytewise[2])
-    for place in random.Random(name).sample(range(1, len(stream)), 40):
-        halves = read(dialect, [stream[:place], stream[place:]])
-        assert (shown(chunks), answer, fault) == (shown(halves[0]), *halves[1:])
-
-
-@settings(max_examples=150, deadline=None)
-@given(name=st.sampled_from(STREAMS), data=st.data())
-def test_random_slices_change_nothing(name: str, data: st.DataObject) -> None:
-    """Wherever the network cuts, carriage returns included, the answer is the same."""
-    stream = (SAMPLES / name).read_bytes()
-    if data.draw(st.booleans()):
-        stream = stream.replace(b"\n", b"\r\n")
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
-
-    chunks, answer, fault = read(dialect_of(name), [stream])
-    sliced = read(dialect_of(name), [stream[a:b] for a, b in pairwise([0, *cuts, len(stream)])])
-
-    assert (shown(chunks), answer, answer.raw) == (shown(sliced[0]), sliced[1], sliced[1].raw)
-    assert (fault and (fault.kind, fault.message)) == (sliced[2] and (sliced[2].kind, sliced[2].message))
-
-
-@pytest.mark.parametrize("name", [name for name in STREAMS if "error" not in INDEX[name]["expect"]])
-def test_a_cut_stream_keeps_all_it_brought(name: str) -> None:
-    """Cut behind any event, a stream is either complete or truncated, and never has less text than its chunks had."""
-    dialect, stream = dialect_of(name), (SAMPLES / name).read_bytes()
-    whole = read(dialect, [stream])[1]
-    events = stream.split(b"\n\n")
-
-    for count in range(1, len(events) - 1):
-        chunks, answer, fault = read(dialect, [b"\n\n".join(events[:count]) + b"\n\n"])
-
-        assert answer.text.startswith("".join(chunk.text for chunk in chunks))
-        assert answer.thinking.startswith("".join(chunk.thinking for chunk in chunks))
-        assert fault is None or ("truncated", "unknown", "req_7") == (fault.kind, answer.finish_reason.value, fault.request_id)
-        assert fault is not None or whole.finish_reason == answer.finish_reason
 
 
 @pytest.mark.parametrize("name", [name for name in STREAMS if "error" not in INDEX[name]["expect"]])
@@ -616,15 +564,3 @@ def test_no_field_of_another_type_breaks_the_reading(events: list[Any], tagging:
     assert isinstance(answer.text, str)
     assert fault is not None or "".join(chunk.text for chunk in chunks) == answer.text
     json.dumps(answer.to_dict())
-
-
-@settings(max_examples=150, deadline=None)
-@given(noise=st.binary(max_size=200), name=st.sampled_from(STREAMS), place=st.floats(0, 1), tail=st.booleans())
-def test_no_bytes_break_the_reading(noise: bytes, name: str, place: float, tail: bool) -> None:
-    """Random bytes alone, or in the midst of a recording, which they may cut off."""
-    stream = (SAMPLES / name).read_bytes()
-    middle = int(place * len(stream))
-
-    for body in (noise, stream[:middle] + noise + (stream[middle:] if tail else b"")):
-        _, answer, _ = read(dialect_of(name), [body])
-        assert all(isinstance(part.text, str) for part in answer.message.content if isinstance(part, Text))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from llmkit.transport.base import HttpResponse
 SAMPLES = Path(__file__).parent.parent / "samples" / "sagemaker"
 INDEX: dict[str, Any] = json.loads((SAMPLES / "index.json").read_text())["samples"]
 STREAMS = [name for name in INDEX if not name.endswith(".json")]
-GOOD = [name for name in STREAMS if "error" not in INDEX[name]]
 FRAMES = "application/vnd.amazon.eventstream"
 ASKED = make_request("Hi", model="my-endpoint", stream=True)
 
@@ -104,34 +102,6 @@ def test_parts_may_end_anywhere(name: str, sizes: tuple[int, ...]) -> None:
     whole = summary(read([framed(sample(name))], api, label(name)))
 
     assert whole == summary(read([framed(sample(name), *sizes)], api, label(name)))
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_the_network_may_cut_anywhere(name: str) -> None:
-    """Inside a prelude, a header, a checksum: byte by byte, and in pieces of any size."""
-    api, data = INDEX[name]["api"], framed(sample(name), 37)
-    whole = summary(read([data], api, label(name)))
-    chance = random.Random(7)
-    places = [sorted(chance.sample(range(len(data)), 9)) for _ in range(5)]
-
-    assert whole == summary(read([data[at : at + 1] for at in range(len(data))], api, label(name)))
-    for cuts in places:
-        assert whole == summary(read([data[a:b] for a, b in itertools.pairwise((0, *cuts, len(data)))], api, label(name)))
-
-
-@pytest.mark.parametrize("name", GOOD)
-def test_no_beginning_of_a_stream_is_a_success(name: str) -> None:
-    """Cut between two frames or inside one: unless the container's proof had come, it is a truncated answer."""
-    api, data = INDEX[name]["api"], framed(sample(name), 23)
-    _, complete, _ = read([data], api, label(name))
-
-    for end in range(0, len(data), 5):
-        _, answer, fault = read([data[:end]], api, label(name))
-        if fault is None:
-            assert complete.text == answer.text
-            assert complete.finish_reason == answer.finish_reason
-        else:
-            assert "truncated" == classify(fault)
 
 
 @pytest.mark.parametrize("label", ["text/event-stream", None, "", "application/json", "binary/octet-stream"])

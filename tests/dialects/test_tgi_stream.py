@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from llmkit.dialects.base import WireError
 from llmkit.dialects.tgi import TGI
@@ -81,11 +79,3 @@ def test_an_error_inside_is_raised_behind_what_came() -> None:
     assert fault is not None
     assert ("overloaded", "Model is overloaded") == (fault.type, fault.message)
     assert ["a"] == [chunk.text for chunk in chunks]
-
-
-@given(st.lists(st.binary(max_size=20) | st.sampled_from([b"data:[]\n\n", b'data:{"token":{"text":7}}\n\n', b"data:{}\n\n", b"data:\n\n"])))
-def test_no_bytes_raise_anything_else(pieces: list[bytes]) -> None:
-    """Than what the client expects."""
-    _, _, fault = read(*pieces)
-
-    assert fault is not None

@@ -15,6 +15,7 @@ from llmkit.testing.replies import Failure, RecordedRequest, Reply
 from llmkit.testing.wires import (
     anthropic,
     bedrock,
+    bedrock_embeddings,
     cohere,
     gemini,
     gemini_embeddings,
@@ -33,6 +34,7 @@ __all__ = ["WIRES", "Found", "base_path", "find"]
 WIRES: tuple[Wire, ...] = (
     anthropic.WIRE,
     bedrock.WIRE,
+    bedrock_embeddings.WIRE,
     cohere.WIRE,
     gemini.WIRE,
     gemini_embeddings.WIRE,

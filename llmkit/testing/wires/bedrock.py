@@ -31,6 +31,7 @@ __all__ = ["WIRE"]
 STREAM_TYPE = "application/vnd.amazon.eventstream"
 _INPUT_PIECE = 12  # characters of a tool call's input per stream event
 _PADDING = "abcdefghijklmnopqrstuvwxyz"
+_COUNTED = frozenset({"messages", "system", "toolConfig", "additionalModelRequestFields"})
 _numbers = itertools.count(1)
 
 # Status: exception and message, for errors of which the script says no more.
@@ -339,16 +340,22 @@ def _chunk(event: bytes) -> bytes:
 def check_counting(request: RecordedRequest) -> Reply | None:
     """Return the refusal of a request to count tokens, or None."""
     refusal = check_access(request) or check_model(model_in(request))
-    given = mapping(_body(request).get("input"))
-    if refusal is not None or len(given) == 1:
+    if refusal is not None:
         return refusal
-    return refuse("Exactly one of 'converse' and 'invokeModel' must be given as the input.")
+    if "claude" not in model_in(request):
+        return refuse("The provided model doesn't support counting tokens.")
+    given = mapping(_body(request).get("input"))
+    if len(given) != 1 or not given.keys() <= {"converse", "invokeModel"}:
+        return refuse("Exactly one of 'converse' and 'invokeModel' must be given as the input.")
+    unknown = sorted(mapping(given.get("converse")).keys() - _COUNTED)
+    return refuse(f"Unknown field in the input: {unknown[0]}.") if unknown else None
 
 
 def render_count(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return how many tokens a request would have."""
-    converse = mapping(mapping(_body(request).get("input")).get("converse"))
-    count = sum(_text_in(turn).count(" ") + 4 for turn in rows(converse.get("messages")))
+    given = mapping(_body(request).get("input"))
+    asked = given.get("converse") or json.loads(base64.b64decode(mapping(given.get("invokeModel")).get("body", "") or b"e30="))
+    count = sum((_text_in(turn) or text_of(turn.get("content"))).count(" ") + 4 for turn in rows(mapping(asked).get("messages")))
     return _written_out(reply) or _whole(reply, {"inputTokens": max(count, 1)})
 
 
@@ -381,7 +388,12 @@ def _row(model: str, name: str, provider: str) -> dict[str, Any]:
 WIRE = Wire(
     routes=(
         Route(method="POST", path=re.compile(r"/model/[^/]+/converse(?:-stream)?"), check=check_converse, render=render_converse),
-        Route(method="POST", path=re.compile(r"/model/[^/]+/invoke(?:-with-response-stream)?"), check=check_invoke, render=render_invoke),
+        Route(
+            method="POST",
+            path=re.compile(r"/model/(?![^/]*embed)[^/]+/invoke(?:-with-response-stream)?"),
+            check=check_invoke,
+            render=render_invoke,
+        ),
         Route(method="POST", path=re.compile(r"/model/[^/]+/count-tokens"), check=check_counting, render=render_count),
         Route(method="GET", path=re.compile(r"/foundation-models"), check=check_access, render=render_models),
         Route(method="GET", path=re.compile(r"/inference-profiles"), check=check_access, render=render_profiles),
