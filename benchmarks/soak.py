@@ -3,7 +3,8 @@ A long run through trouble: is anything lost, mixed up, multiplied or left behin
 
 ``python -m benchmarks.soak`` makes 100,000 calls (``--calls``) with three keys at two servers of which each fails three requests in ten,
 throttles, cuts, resets, drips and falls silent; from threads and from tasks, whole and streamed. The servers run in a process of their
-own. Then it calls servers that are down. It ends with status 1 if a promise is broken. Needs Linux' ``/proc``.
+own. Then it calls servers that are down, asks under a limit, and gives calls up. It ends with status 1 if a promise is broken. Needs
+Linux' ``/proc``.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from attrs import define, field
 
+from benchmarks import cancelled, limited
 from benchmarks.promises import Level, Promise, level, table
 from benchmarks.trouble import Trouble, trouble
 from llmkit import APIKeyPool, CircuitBreakerConfig, Client, CompletionResponse, LLMKitError, RetryConfig, StreamInterruptedError, Target
@@ -32,7 +34,8 @@ __all__ = ["main"]
 
 KEYS = ["sk-soak-0123456789-a", "sk-soak-0123456789-b", "sk-soak-0123456789-c"]
 FAILING = 0.3
-ROUNDS = 10  # quiet moments between them, at which is measured what is held
+ROUNDS = 10  # with quiet moments between them, at which is measured what is held
+FEW = 10_000  # calls, that make half as many rounds: each has an end at which the slowest are waited for
 WARM = 3  # rounds until pools, tables and the allocator have what they need
 THREADS = 16
 TASKS = 32
@@ -173,18 +176,19 @@ class Load:
 def soak(provider: Trouble, calls: int) -> tuple[list[Promise], list[str]]:
     """Return what came of *calls* calls at servers that fail, and the texts of some errors."""
     load = Load(provider.urls(), retry=RETRY, circuit_breaker=BREAKER)
+    rounds = ROUNDS if calls >= FEW else ROUNDS // 2
+    made = calls // rounds * rounds
     try:
         provider.order(failing=FAILING)
         outcomes, levels = Outcomes(), []
         begun = time.monotonic()
-        for _ in range(ROUNDS):
-            outcomes = merged([outcomes, load.run(calls // ROUNDS)])
+        for _ in range(rounds):
+            outcomes = merged([outcomes, load.run(calls // rounds)])
             levels.append(level())
         took = time.monotonic() - begun
         seen = provider.order()
     finally:
         load.close()
-    made = calls // ROUNDS * ROUNDS
     keys = sum((Counter(one["keys"]) for one in seen), Counter())
     what = sum((Counter(one["what"]) for one in seen), Counter())
     requests = keys.total()
@@ -203,7 +207,7 @@ def soak(provider: Trouble, calls: int) -> tuple[list[Promise], list[str]]:
         Promise("requests for a call", requests / made, 1.5),
         Promise("keys used apart from each other", apart, max(0.05, 10 / requests**0.5)),
         *_growth(levels),
-    ], outcomes.texts
+    ], outcomes.texts[:TEXTS]
 
 
 GOOD = frozenset({"good", "dripped", "compressed", "closed behind", "closed while idle"})
@@ -239,7 +243,7 @@ def outage(provider: Trouble, calls: int) -> tuple[list[Promise], list[str]]:
         Promise("requests for a call, all fail", seen / calls, 1.1),
         Promise("requests for a call, all fail, without a breaker", alone_seen / calls, max(1.1, 1 + 2 * PAID_RETRIES / calls)),
         Promise("requests for a call, nobody listens", gone.attempts / calls, 1.1),
-    ], [text for one in (refusing, alone, gone) for text in one.texts if text.startswith("Unexplained")]
+    ], [text for one in (refusing, alone, gone) for text in one.texts if text.startswith("Unexplained")][:TEXTS]
 
 
 def _hits(seen: list[dict[str, Any]]) -> int:
@@ -256,17 +260,30 @@ def _requests(urls: list[str], calls: int, **settings: Any) -> Outcomes:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--only", choices=("calls", "limit", "cancellations"), help="one part of it")
     parser.add_argument("--calls", type=int, default=100_000, help="how many calls to make through trouble")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long to ask under a limit")
+    parser.add_argument("--cancellations", type=int, default=10_000, help="how many calls to give up")
     parser.add_argument("--seed", type=int, default=0, help="of the servers' chance")
     options = parser.parse_args()
+    found: list[Promise] = []
+    texts: list[str] = []
+
+    def tell(title: str, promises: list[Promise], some: Sequence[str] = ()) -> None:
+        print(table(title, promises), flush=True)
+        found.extend(promises)
+        texts.extend(some)
+
     with trouble(options.seed) as provider:
-        through, texts = soak(provider, options.calls)
-        print(table("Calls through trouble", through), flush=True)
-        down, more = outage(provider, max(options.calls // 20, 500))
-        print(table("Calls to servers that are down", down), flush=True)
-    for text in (*texts[:TEXTS], *more[:TEXTS]):
-        print(text, file=sys.stderr)
-    return 0 if all(promise.is_kept for promise in (*through, *down)) else 1
+        if options.only in (None, "calls"):
+            tell("Calls through trouble", *soak(provider, options.calls))
+            tell("Calls to servers that are down", *outage(provider, max(options.calls // 20, 500)))
+        if options.only in (None, "limit"):
+            tell(f"{limited.THREADS} threads under a limit", limited.run(provider, options.seconds))
+        if options.only in (None, "cancellations"):
+            tell("Calls given up", cancelled.run(provider, options.cancellations))
+    print(*texts, sep="\n", file=sys.stderr)
+    return 0 if all(promise.is_kept for promise in found) else 1
 
 
 if __name__ == "__main__":
