@@ -15,7 +15,16 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
-from llmkit import AllProvidersFailedError, APIKeyPool, ErrorCategory, LLMKitError, RetryConfig, Target
+from llmkit import (
+    AllProvidersFailedError,
+    APIKeyPool,
+    ErrorCategory,
+    FinishReason,
+    LLMKitError,
+    RetryConfig,
+    StreamInterruptedError,
+    Target,
+)
 from llmkit.testing import FakeServer, Reply
 from llmkit.testing.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
@@ -188,6 +197,28 @@ def test_a_broken_reply_means_the_same_in_every_wire(
     server.always(row.reply)
 
     check_row(client_of(wire, timeout=0.04 if row.reply.hang else 5), server, row, operation)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["cut", "reset"])
+def test_a_stream_that_breaks_in_its_middle_is_never_sent_again(
+    client_of: Callable[..., Any], server: FakeServer, wire: Wire, reset: bool
+) -> None:
+    """Not here, and not elsewhere: the consumer has read the beginning already."""
+    words = [f"word{number} " for number in range(300)]
+    server.always(Reply(chunks=words, cut=6_000, reset=reset))
+    with FakeServer() as second:
+        spare = Target("openai/gpt-4o-mini", base_url=second.url("openai"), api_key=SECOND)
+        client = client_of(wire, fallbacks=[spare])
+        with pytest.raises(StreamInterruptedError) as caught:
+            list(client.stream("Say hi").text_iter())
+
+        assert 0 == second.hits
+    assert 1 == server.hits == len(caught.value.attempts)
+    assert caught.value.partial is not None
+    assert caught.value.partial.text
+    assert "".join(words).startswith(caught.value.partial.text)
+    assert caught.value.partial.finish_reason is not FinishReason.STOP
+    assert 1 == failures_counted(client)
 
 
 @pytest.mark.parametrize("row", WHOLE)
