@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint types check bench catalogue docs build clean
+.PHONY: help install demo test lint types check bench soak catalogue docs build clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 11
@@ -33,6 +33,9 @@ check: lint types test  ## Everything that CI demands, in CI's order.
 
 bench: $(VENV)/ready  ## Measure speed against requests, aiohttp and the openai package, and compare with the baseline.
 	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/ready  ## Make 100,000 calls through trouble, for some minutes: is anything lost, mixed up, multiplied or left behind?
+	$(BIN)/python -m benchmarks.soak
 
 catalogue: $(VENV)/ready  ## Renew what is known of models and prices, from the packages that keep such facts.
 	$(BIN)/python .ci/catalogue

@@ -478,7 +478,7 @@ class Exchange(Generic[Answer]):
         kind: str = error.kind
         if kind == "config":
             self._settle("neutral", error="config")
-            raise ConfigurationError(error.message) from None
+            raise call.ended(ConfigurationError(error.message, endpoint=call.endpoint.origin)) from None
         if kind == "expired":
             kind = self._bound
         self._reached = (error.connect, error.first_byte)

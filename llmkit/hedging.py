@@ -6,6 +6,7 @@ The policy says when and whether (``llmkit.resilience.hedge``); the twin of this
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import queue
 import threading
@@ -70,6 +71,11 @@ class _Race(Generic[Answer, Result]):
             self._is_over = True
         for call in self._running:
             call.cancel()
+        with contextlib.suppress(queue.Empty):
+            # One that arrived in the same moment, and that nobody has asked for.
+            while True:
+                call, result, _ = self._results.get_nowait()
+                call.discard(result)
 
     def _start(self, call: Call[Answer]) -> None:
         self._running.append(call)

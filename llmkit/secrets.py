@@ -31,8 +31,9 @@ _HARMLESS = frozenset(
 # What a key must not hold, since it would break out of its header line or be quoted by the library that refuses it.
 _UNFIT = re.compile(r"[^\x21-\x7e]")
 
-# C0 and C1 controls and DEL, except tab and line feed: a foreign text must not drive the reader's terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# C0 and C1 controls and DEL, except tab and line feed, the marks that turn the direction of writing, and what some take for the end of a
+# line: a foreign text must not drive the reader's terminal, nor look like another.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class Secret:
@@ -100,7 +101,7 @@ def fingerprint(value: str) -> str:
 def clean(text: str, secrets: Iterable[str] = (), *, limit: int = TEXT_LIMIT) -> str:
     """Return *text* fit to be stored in an error: no secret, as ``masked`` finds it, no control character, at most *limit* characters."""
     text = masked(text, secrets)
-    text = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    text = _CONTROL.sub(_written_out, text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -117,6 +118,11 @@ def masked(text: str, secrets: Iterable[str]) -> str:
         if form in text:
             text = text.replace(form, MASK)
     return text
+
+
+def _written_out(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _disguises(secret: str) -> Iterable[str]:

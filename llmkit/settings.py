@@ -136,6 +136,7 @@ class Settings:
     proxies: Mapping[str, str] | None = field(default=None, repr=False, validator=_table)
     trust_env: bool = True
     allow_insecure: bool = False
+    untrusted_base_url: bool = False
     max_connections: int = field(default=100, validator=_whole)
     idle_timeout: float = field(default=300.0, validator=_seconds)
     pickle_keys: bool = False
@@ -150,6 +151,9 @@ class Settings:
         for name, value in self.defaults.items():
             if value is not None and name != "system":
                 check_parameter(name, value)
+        if self.untrusted_base_url and self.transport is not None:
+            msg = "untrusted_base_url=True is kept to by the client's own transport; with transport= nobody would."
+            raise ConfigurationError(msg)
         self.make_auth()
 
     @classmethod
@@ -194,6 +198,7 @@ class Settings:
             proxies=self.proxies,
             trust_env=self.trust_env,
             max_connections=self.max_connections,
+            public_only=self.untrusted_base_url,
         )
 
     def portable(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse, Timeout, TransportError
 from llmkit.transport.faults import connect_failure, dns_failure
 from llmkit.transport.http1 import write_head
+from llmkit.transport.public import check_public
 from llmkit.transport.settings import SOCKET_OPTIONS, ProxyUrl, TransportSettings
 from llmkit_async._attempt import Attempt, out_of_time
 from llmkit_async._home import Connections, Home
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 __all__ = ["AiohttpTransport"]
 
 IDLE_LIMIT = 30.0  # seconds a connection is kept unused; servers close theirs after a minute or so, without a word
+
+HAPPY_EYEBALLS = 0.25  # seconds until the next address of a name is tried beside the first (RFC 8305, section 8)
 
 _FIT_URL = re.compile(r"https?://[^/?#\\\s]+/[\x21-\x7e]*", re.ASCII | re.IGNORECASE)
 
@@ -120,7 +123,7 @@ class AiohttpTransport:
                 if other.is_closed():
                     self._homes.pop(other).dispose()
             connections = Connections()
-            connector = _Connector(connections, self._settings.max_connections)
+            connector = _Connector(connections, self._settings)
             home = self._homes[loop] = Home(loop, connector, connections)
         await home.settle(self._homes)
         return home
@@ -165,15 +168,18 @@ class _Remaining(aiohttp.ClientTimeout):
 class _Connector(aiohttp.TCPConnector):
     """Gives connections that can be used, tells the ``Attempt`` of new ones, and keeps an account of them."""
 
-    def __init__(self, connections: Connections, max_connections: int) -> None:
+    def __init__(self, connections: Connections, settings: TransportSettings) -> None:
         super().__init__(
             limit=0,
-            limit_per_host=max_connections,
+            limit_per_host=settings.max_connections,
             keepalive_timeout=IDLE_LIMIT,
             socket_factory=self._new_socket,
+            # In a race of addresses one that is refused would be taken for one that does not answer.
+            happy_eyeballs_delay=None if settings.public_only else HAPPY_EYEBALLS,
         )
         self.ways: dict[str, _Way] = {}
         self._connections = connections
+        self._public_only = settings.public_only
 
     async def take(self, way: _Way, attempt: Attempt) -> tuple[Connection, asyncio.Transport, ResponseHandler]:
         timeout = _NO_LIMIT if attempt.expire_at == inf else _Remaining(attempt)
@@ -207,7 +213,9 @@ class _Connector(aiohttp.TCPConnector):
         return protocol
 
     def _new_socket(self, address: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, _ = address
+        family, kind, protocol, _, place = address
+        if self._public_only:
+            check_public(_current.get().peer, str(place[0]))
         sock = socket.socket(family, kind, protocol)
         for option in SOCKET_OPTIONS:
             with suppress(OSError):  # not known to this kernel; the connection works without

@@ -128,6 +128,16 @@ def test_a_policy_neither_sleeps_nor_reads_a_socket(path: Path) -> None:
     assert "sleep(" not in text
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_nothing_that_came_from_outside_is_run(path: Path) -> None:
+    """No eval, no pickle to read, no YAML that makes objects, no shell."""
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    modules = {module.split(".")[0] for module in imports(path)}
+
+    assert set() == called & {"eval", "exec", "compile", "__import__", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "os.system"}
+    assert set() == modules & {"pickle", "marshal", "shelve", "dill", "cloudpickle", "subprocess"}
+
+
 def test_provider_names_are_spelled_in_one_place() -> None:
     """No decision anywhere asks who the provider is. The fake server plays them, and so may name them."""
     from llmkit.providers import provider_names

@@ -118,7 +118,8 @@ class _Connection(HTTPConnection):
         return reply
 
     def _new_conn(self) -> socket.socket:
-        return open_socket(self._dns_host, self.port, self._connect_until, self.socket_options or ())
+        options, public_only = self.socket_options or (), _current().public_only
+        return open_socket(self._dns_host, self.port, self._connect_until, options, public_only=public_only)
 
     def _end_guard(self) -> bool:
         """End what bounds the making of the connection, and return whether its time was over."""
@@ -293,7 +294,7 @@ class RequestsTransport:
         cut = url.find("/", 8)  # behind "https://"
         route = self._routes.get(url[:cut]) or self._find_route(url)
         target = url if route.is_forwarded else url[cut:]
-        exchange = Exchange(method=request.method, host=route.host, timeout=timeout, stream=stream)
+        exchange = Exchange(method=request.method, host=route.host, timeout=timeout, stream=stream, public_only=self._settings.public_only)
         reply: Reply | None = None
         failure: tuple[TransportErrorKind, str, bool, bool, bool] | None = None
         outer, _local.exchange = _local.exchange, exchange

@@ -109,6 +109,8 @@ class TransportSettings:
             none, and ``no_proxy`` lists what the environment's proxies are not used for.
         trust_env: Whether proxies and authorities are also looked for in the environment.
         max_connections: The most connections to one origin.
+        public_only: Whether nothing is sent but to addresses of the public internet. A proxy is then refused, since it looks names up
+            where nobody here can see it.
     """
 
     verify: bool | str = True
@@ -116,6 +118,7 @@ class TransportSettings:
     proxies: Mapping[str, str] | None = field(default=None, converter=_as_proxies, hash=False)
     trust_env: bool = True
     max_connections: int = 100
+    public_only: bool = False
     _memory: _Memory = field(factory=_Memory, init=False, repr=False, eq=False)
 
     def proxy_for(self, url: str) -> ProxyUrl | None:
@@ -131,7 +134,7 @@ class TransportSettings:
         # The origin: everything up to the first slash behind "https://".
         origin = url[: url.find("/", 8)] if "/" in url[8:] else url
         if origin not in self._memory:
-            self._memory[origin] = self._find_proxy(_split(origin))
+            self._memory[origin] = self._permitted(self._find_proxy(_split(origin)))
         found: ProxyUrl | None = self._memory[origin]
         return found
 
@@ -147,6 +150,12 @@ class TransportSettings:
             # Two threads may both make one; all use the one that was first.
             context = self._memory.setdefault("context", self._make_context())
         return context
+
+    def _permitted(self, proxy: ProxyUrl | None) -> ProxyUrl | None:
+        if proxy is None or not self.public_only:
+            return proxy
+        msg = "untrusted_base_url=True cannot be kept to through a proxy, which looks names up by itself; trust_env=False passes it over"
+        raise TransportError("config", msg, fatal=True)
 
     def _find_proxy(self, url: SplitResult) -> ProxyUrl | None:
         from urllib.request import getproxies, proxy_bypass

@@ -20,6 +20,7 @@ from llmkit.transport.base import BODY_LIMIT, ERROR_BODY_LIMIT, Timeout, Transpo
 from llmkit.transport.decoding import Decoder
 from llmkit.transport.faults import connect_failure, dns_failure, is_peer_gone, read_failure
 from llmkit.transport.http1 import Framing, Head, HeadReader, Sized, framing_of
+from llmkit.transport.public import check_public
 from llmkit.transport.watchdog import NO_WATCH, watch
 
 __all__ = ["Exchange", "Reply", "Wire", "WireStream", "open_socket", "read_reply", "send_request"]
@@ -51,15 +52,16 @@ class Exchange:
     """
 
     __slots__ = (
-        "_cut", "connect_time", "connected", "first_byte", "host", "method", "peer", "read_time", "reused", "start", "stream", "until",
-        "watch",
+        "_cut", "connect_time", "connected", "first_byte", "host", "method", "peer", "public_only", "read_time", "reused", "start",
+        "stream", "until", "watch",
     )  # fmt: skip
 
-    def __init__(self, *, method: str, host: str, timeout: Timeout, stream: bool) -> None:
+    def __init__(self, *, method: str, host: str, timeout: Timeout, stream: bool, public_only: bool = False) -> None:
         self.method = method
         self.host = host  # for the Host header
         self.peer = host  # for people
         self.stream = stream
+        self.public_only = public_only
         self.connect_time = math.inf if timeout.connect is None else timeout.connect
         self.read_time = timeout.read
         self.start = _now()
@@ -117,7 +119,9 @@ class Reply:
         self._connection: object = None
 
 
-def open_socket(host: str, port: int, until: float, options: Sequence[tuple[int, int, int | bytes]]) -> socket.socket:
+def open_socket(
+    host: str, port: int, until: float, options: Sequence[tuple[int, int, int | bytes]], *, public_only: bool = False
+) -> socket.socket:
     """
     Return a socket connected to *host* before *until*, with what is left of the time as its time-out.
 
@@ -125,7 +129,7 @@ def open_socket(host: str, port: int, until: float, options: Sequence[tuple[int,
     ``getaddrinfo`` cannot be interrupted: it takes as long as the system's resolver is set to, and only then is the time looked at.
 
     Raises:
-        TransportError: ``dns``, ``connect`` or ``connect_timeout``.
+        TransportError: ``dns``, ``connect`` or ``connect_timeout``; ``config`` for an address that is not public, with *public_only*.
     """
     peer = f"{host}:{port}"
     failure: TransportError | None = None
@@ -138,6 +142,8 @@ def open_socket(host: str, port: int, until: float, options: Sequence[tuple[int,
         left = until - _now()
         if left <= 0:
             break
+        if public_only:
+            check_public(host, str(address[0]))
         share = None if left == math.inf else left / (len(found) - rank)
         try:
             sock = _connect(socket.socket(family, kind, proto), address, share, options)
