@@ -290,6 +290,16 @@ def test_a_provider_without_batches_says_so(face: Any, server: FakeServer) -> No
         client.batch(["a"], mode="provider")
 
 
+@pytest.mark.parametrize("said", [{"timeout": 5}, {"deadline": 5}, {"cache": False}])
+def test_what_belongs_to_a_call_is_refused(said: dict[str, Any], client: Any, server: FakeServer) -> None:
+    """For all before anything is sent, of one item in its place."""
+    with pytest.raises(ConfigurationError, match="says nothing with mode='provider'"):
+        client.batch(["a"], mode="provider", **said)
+
+    assert 0 == server.hits
+    assert [True, False] == [item.ok for item in client.batch(["a", {"messages": "b", **said}], mode="provider")]
+
+
 def test_several_keys_are_refused(face: Any, server: FakeServer, name: str) -> None:
     """A batch belongs to one of them."""
     client = face.client(MODELS[name], api_keys=[KEY, KEY + "x"], base_url=server.url(name))
