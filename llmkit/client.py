@@ -467,7 +467,7 @@ class Client:
         said = {name: value for name, value in locals().items() if name not in ("self", "prompts")}
         from llmkit.batch.threads import gathered
 
-        return gathered(self, self._router, prompts, said)
+        return gathered(self, self._router, self._send, prompts, said)
 
     def batch_iter(
         self,
@@ -493,7 +493,7 @@ class Client:
         said = {name: value for name, value in locals().items() if name not in ("self", "prompts")}
         from llmkit.batch.threads import iterated
 
-        return iterated(self, self._router, prompts, said)
+        return iterated(self, self._router, self._send, prompts, said)
 
     def models(self) -> list[ModelInfo]:
         """Return the models that the client's provider lists for its key."""

@@ -32,7 +32,7 @@ from llmkit.resilience.deadline import Deadline, current_deadline
 from llmkit.resilience.hedge import HedgePolicy
 from llmkit.settings import Settings
 from llmkit.strategies import Candidate, ranked
-from llmkit.transport.base import HttpRequest
+from llmkit.transport.base import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from llmkit.cache.base import ResponseCache
@@ -254,6 +254,32 @@ class Router:
     def own_cache(self) -> ResponseCache | None:
         """The cache that was made for this client alone, and ends with it."""
         return None if self.cache is self.settings.cache else self.cache
+
+    def batched(self, messages: Any, *, model: str | None, parameters: Mapping[str, Any]) -> Call[CompletionResponse]:
+        """Return the call whose request goes into a batch at the provider, and whose answer comes out of it: it is never sent."""
+        endpoint = self.endpoint(model)
+        job = self._completing(endpoint, messages, stream=False, parameters=parameters)
+        return self._call(endpoint, evolve(job, charge=_charge_batched), timeout=None, deadline=None)
+
+    def operation(
+        self, encode: Callable[[Place], HttpRequest | None], decode: Callable[[HttpResponse], Any], *, once: bool = False
+    ) -> Call[Any]:
+        """
+        Return the call that does something at the client's own endpoint which is no completion.
+
+        *once* says that it is not to be tried again, not even where a kept connection seems to have been gone.
+        """
+
+        def encoded(place: Place) -> HttpRequest:
+            request = encode(place)
+            assert request is not None  # whoever has nothing to send makes no call
+            return request
+
+        call = self._call(self.default, Job(encode=encoded, decode=decode, finish=_finish_operation), timeout=None, deadline=None)
+        if once:
+            call.policy = None
+            call.first("stale")
+        return call
 
     def listing(self, *, model: str | None = None, timeout: float | None = None) -> Call[list[ModelInfo]]:
         """Return the call that lists the models at an endpoint."""
@@ -477,7 +503,15 @@ def _foreseen(request: CompletionRequest, endpoint: Endpoint) -> Usage:
     return estimate_usage(request, endpoint.provider, endpoint.model)
 
 
-def _charge_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> None:
+def _finish_operation(answer: Any, call: Call[Any]) -> Any:
+    return answer
+
+
+def _charge_batched(answer: CompletionResponse, call: Call[CompletionResponse]) -> None:
+    _charge_completion(answer, call, batch=True)
+
+
+def _charge_completion(answer: CompletionResponse, call: Call[CompletionResponse], *, batch: bool = False) -> None:
     endpoint = call.endpoint
     provider, usage = endpoint.provider, answer.usage
     cost = charged = None
@@ -486,7 +520,7 @@ def _charge_completion(answer: CompletionResponse, call: Call[CompletionResponse
         charged = provider.charges(answer.raw) if provider.charges is not None else None
     if cost is None:
         # Not by the model that answered where the one asked for is known: its name is the one that the user may have registered.
-        cost = cost_of(provider, charged or usage, endpoint.model, answer.model)
+        cost = cost_of(provider, charged or usage, endpoint.model, answer.model, batch=batch)
     priced(answer, cost)
     for tracker in call.trackers:
         tracker.add(endpoint.label, usage, cost)

@@ -8,7 +8,7 @@ import contextvars
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from llmkit.batch.items import BatchItem, BatchResult
 from llmkit.batch.run import Run
@@ -16,10 +16,14 @@ from llmkit.errors import LLMKitError
 
 if TYPE_CHECKING:
     from llmkit.batch.executors import Staff
+    from llmkit.batch.provider import Desk, Steps
     from llmkit.batch.questions import Question
+    from llmkit.call import Call
     from llmkit.models.response import CompletionResponse
     from llmkit.routing import Router
     from llmkit_async.client import AsyncClient
+
+Send: TypeAlias = "Callable[[Call[Any]], Awaitable[Any]]"
 
 __all__ = ["AsyncCrew", "gathered", "iterated"]
 
@@ -37,7 +41,7 @@ class AsyncWorkers(Protocol):
 
     def hand(self, question: Question) -> None: ...
 
-    def flush(self) -> None: ...
+    async def flush(self) -> None: ...
 
     async def collect(self) -> list[BatchItem]: ...
 
@@ -75,7 +79,7 @@ class AsyncCrew:
         if len(self._tasks) < min(self._size, self.under_way):
             self._tasks.append(self._context.run(asyncio.ensure_future, self._work()))
 
-    def flush(self) -> None:
+    async def flush(self) -> None:
         """Each question is handed over by itself."""
 
     async def collect(self) -> list[BatchItem]:
@@ -137,7 +141,7 @@ class AsyncStaff:
     def hand(self, question: Question) -> None:
         self._staff.hand(question)
 
-    def flush(self) -> None:
+    async def flush(self) -> None:
         self._staff.flush()
 
     async def collect(self) -> list[BatchItem]:
@@ -154,11 +158,61 @@ class AsyncStaff:
                 self._staff.bury(await asyncio.wait_for(self._back.get(), left))
 
 
-def begun(client: AsyncClient, router: Router, prompts: Any, said: Mapping[str, Any]) -> tuple[Run, AsyncGenerator[BatchItem, None]]:
+class AsyncWindow:
+    """Those at the provider who ask, awaited."""
+
+    def __init__(self, desk: Desk, send: Send) -> None:
+        self._desk = desk
+        self._send = send
+
+    @property
+    def under_way(self) -> int:
+        return self._desk.under_way
+
+    def hand(self, question: Question) -> None:
+        self._desk.take(question)
+
+    async def flush(self) -> None:
+        await self._performed(self._desk.submit())
+
+    async def collect(self) -> list[BatchItem]:
+        items: list[BatchItem] = await self._performed(self._desk.collect())
+        return items
+
+    def leave(self) -> None:
+        """What is there goes on there."""
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.wait([asyncio.ensure_future(self._performed(self._desk.give_up()))], timeout=WRITING)
+
+    async def _performed(self, steps: Steps) -> Any:
+        """See ``llmkit.batch.provider.performed``."""
+        from llmkit.batch.provider import Pause
+
+        value: Any = None
+        failure: LLMKitError | None = None
+        while True:
+            try:
+                step = steps.send(value) if failure is None else steps.throw(failure)
+            except StopIteration as end:
+                return end.value
+            value, failure = None, None
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+                continue
+            try:
+                value = await self._send(step)
+            except LLMKitError as error:
+                failure = error
+
+
+def begun(
+    client: AsyncClient, router: Router, send: Send, prompts: Any, said: Mapping[str, Any]
+) -> tuple[Run, AsyncGenerator[BatchItem, None]]:
     """Return a batch and its items. What is wrong with its arguments is raised here, and not when the first item is asked for."""
     run = Run(router, prompts, said)
     try:
-        items = driven(run, _workers(run, client))
+        items = driven(run, _workers(run, client, send))
     except BaseException:
         run.close()
         raise
@@ -166,7 +220,11 @@ def begun(client: AsyncClient, router: Router, prompts: Any, said: Mapping[str, 
     return run, items
 
 
-def _workers(run: Run, client: AsyncClient) -> AsyncWorkers:
+def _workers(run: Run, client: AsyncClient, send: Send) -> AsyncWorkers:
+    if run.options.mode == "provider":
+        from llmkit.batch.provider import Desk
+
+        return AsyncWindow(Desk(run), send)
     if run.options.executor is None:
         return AsyncCrew(run, client.complete, run.options.max_concurrency)
     from llmkit.batch.executors import staff
@@ -174,14 +232,14 @@ def _workers(run: Run, client: AsyncClient) -> AsyncWorkers:
     return AsyncStaff(staff(run))
 
 
-def iterated(client: AsyncClient, router: Router, prompts: Any, said: Mapping[str, Any]) -> AsyncGenerator[BatchItem, None]:
+def iterated(client: AsyncClient, router: Router, send: Send, prompts: Any, said: Mapping[str, Any]) -> AsyncGenerator[BatchItem, None]:
     """Return the items of a batch, as ``AsyncClient.batch_iter`` promises."""
-    return begun(client, router, prompts, said)[1]
+    return begun(client, router, send, prompts, said)[1]
 
 
-async def gathered(client: AsyncClient, router: Router, prompts: Any, said: Mapping[str, Any]) -> BatchResult:
+async def gathered(client: AsyncClient, router: Router, send: Send, prompts: Any, said: Mapping[str, Any]) -> BatchResult:
     """Return all items of a batch at once, as ``AsyncClient.batch`` promises."""
-    run, found = begun(client, router, prompts, said)
+    run, found = begun(client, router, send, prompts, said)
     run.is_ordered = False
     items: list[BatchItem] = []
     try:
@@ -224,7 +282,7 @@ async def driven(run: Run, workers: AsyncWorkers) -> AsyncGenerator[BatchItem, N
                         yield item
                 else:
                     workers.hand(step)
-            workers.flush()
+            await workers.flush()
             if not workers.under_way:
                 break
             for found in await workers.collect():

@@ -469,7 +469,7 @@ class AsyncClient:
         said = {name: value for name, value in locals().items() if name not in ("self", "prompts")}
         from llmkit_async.batch import gathered
 
-        return await gathered(self, self._router, prompts, said)
+        return await gathered(self, self._router, self._send, prompts, said)
 
     def batch_iter(
         self,
@@ -495,7 +495,7 @@ class AsyncClient:
         said = {name: value for name, value in locals().items() if name not in ("self", "prompts")}
         from llmkit_async.batch import iterated
 
-        return iterated(self, self._router, prompts, said)
+        return iterated(self, self._router, self._send, prompts, said)
 
     async def models(self) -> list[ModelInfo]:
         """Return the models that the client's provider lists for its key."""

@@ -194,6 +194,12 @@ class Checkpoint:
         """Return the batches that were given to a provider and not yet read to their end, by their ids."""
         return dict(self._submitted)
 
+    def check_nothing_given(self) -> None:
+        """Raise ``CheckpointError`` if a provider has batches whose items would be asked, and paid for, again."""
+        if any("name" in record for record in self._submitted.values()):
+            msg = f"{self.path} knows of batches at the provider that were not read yet: go on with mode='provider'."
+            raise CheckpointError(msg)
+
     def note_batch(self, kind: Literal["submitting", "submitted", "collected"], id: str, **facts: Any) -> None:
         """Note, on the disk when this returns, how far the batch *id* at the provider is."""
         self._log.append({"kind": kind, "batch": id, **facts, "at": time.time()})

@@ -165,7 +165,7 @@ class Elsewhere:
 
 def _count(items: Sequence[BatchItem], trackers: tuple[Tracker, ...]) -> None:
     for item in items:
-        if item.response is not None:
+        if item.response is not None and not item.response.cached:
             last = item.attempts[-1]
             for tracker in trackers:
                 tracker.add(f"{last.provider}/{last.model}", item.response.usage, item.response.cost)

@@ -3,7 +3,7 @@ What is asked: each prompt read as the arguments of ``complete``, and known agai
 
 Rule 1: a fingerprint is the SHA-256 of the request in our own words (who is asked, messages, parameters), so that the same request has
         the same one however it was written, and in every version that reads this format.
-Rule 2: how long a call may take says nothing of what is asked: ``timeout`` and ``deadline`` are not in it. All else is.
+Rule 2: how a call is made says nothing of what is asked: ``timeout``, ``deadline`` and ``cache`` are not in it. All else is.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from llmkit.tools import Tool
 if TYPE_CHECKING:
     from llmkit.routing import Router
 
-__all__ = ["Question", "Reader"]
+__all__ = ["HOW", "Question", "Reader"]
 
-_BOUNDS = ("timeout", "deadline")
-_KNOWN = (*PARAMETERS, *_BOUNDS, "model", "system")
+HOW = ("timeout", "deadline", "cache")  # the call is made, not what is asked
+_KNOWN = (*PARAMETERS, *HOW, "model", "system")
 
 
 @frozen
@@ -88,7 +88,7 @@ class Reader:
         parameters = {
             name: _plain(value if name == "system" else check_parameter(name, value))
             for name, value in said.items()
-            if value is not None and name not in ("messages", "model", *_BOUNDS)
+            if value is not None and name not in ("messages", "model", *HOW)
         }
         endpoint = self._router.endpoint(said.get("model"))
         return sha256(_json({"to": endpoint.label, "parameters": parameters}))

@@ -18,7 +18,7 @@ from llmkit.batch.items import BatchItem, BatchResult
 from llmkit.batch.options import Options, check_prompts
 from llmkit.batch.progress import progress_of
 from llmkit.batch.questions import Question, Reader
-from llmkit.errors import AllProvidersFailedError, ConfigurationError, LLMKitError, NoAvailableKeyError
+from llmkit.errors import AllProvidersFailedError, LLMKitError, NoAvailableKeyError
 
 if TYPE_CHECKING:
     from llmkit.models.response import CompletionResponse
@@ -55,9 +55,6 @@ class Run:
     def __init__(self, router: Router, prompts: Any, said: Mapping[str, Any]) -> None:
         self.options = options = Options(**said)
         check_prompts(prompts)
-        if options.mode == "provider":
-            msg = f"{router.default.provider.name} has no batches of its own that llmkit speaks: leave mode= out."
-            raise ConfigurationError(msg)
         self.router = router
         self.stopped: LLMKitError | None = None
         self.is_left = False  # by whoever wanted the items
@@ -80,6 +77,8 @@ class Run:
                 options.checkpoint, resume=options.resume, retry_failed=options.retry_failed, strict=options.strict
             )
             try:
+                if options.mode == "calls":
+                    self.checkpoint.check_nothing_given()
                 if isinstance(prompts, Sequence):
                     self.checkpoint.check_input(prompts, self._reader)
             except BaseException:

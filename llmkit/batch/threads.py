@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from llmkit.batch.items import BatchItem, BatchResult
 from llmkit.batch.run import Run
@@ -16,9 +16,12 @@ from llmkit.errors import LLMKitError
 
 if TYPE_CHECKING:
     from llmkit.batch.questions import Question
+    from llmkit.call import Call
     from llmkit.client import Client
     from llmkit.models.response import CompletionResponse
     from llmkit.routing import Router
+
+Send: TypeAlias = "Callable[[Call[Any]], Any]"
 
 __all__ = ["Crew", "gathered", "iterated"]
 
@@ -111,11 +114,13 @@ class Crew:
             self._items.put(found)
 
 
-def begun(client: Client, router: Router, prompts: Any, said: Mapping[str, Any]) -> tuple[Run, Generator[BatchItem, None, None]]:
+def begun(
+    client: Client, router: Router, send: Send, prompts: Any, said: Mapping[str, Any]
+) -> tuple[Run, Generator[BatchItem, None, None]]:
     """Return a batch and its items. What is wrong with its arguments is raised here, and not when the first item is asked for."""
     run = Run(router, prompts, said)
     try:
-        items = driven(run, _workers(run, client))
+        items = driven(run, _workers(run, client, send))
     except BaseException:
         run.close()
         raise
@@ -123,7 +128,11 @@ def begun(client: Client, router: Router, prompts: Any, said: Mapping[str, Any])
     return run, items
 
 
-def _workers(run: Run, client: Client) -> Workers:
+def _workers(run: Run, client: Client, send: Send) -> Workers:
+    if run.options.mode == "provider":
+        from llmkit.batch.provider import Desk, Window
+
+        return Window(Desk(run), send)
     if run.options.executor is None:
         return Crew(run, client.complete, run.options.max_concurrency)
     from llmkit.batch.executors import staff
@@ -131,14 +140,14 @@ def _workers(run: Run, client: Client) -> Workers:
     return staff(run, client.complete)
 
 
-def iterated(client: Client, router: Router, prompts: Any, said: Mapping[str, Any]) -> Generator[BatchItem, None, None]:
+def iterated(client: Client, router: Router, send: Send, prompts: Any, said: Mapping[str, Any]) -> Generator[BatchItem, None, None]:
     """Return the items of a batch, as ``Client.batch_iter`` promises."""
-    return begun(client, router, prompts, said)[1]
+    return begun(client, router, send, prompts, said)[1]
 
 
-def gathered(client: Client, router: Router, prompts: Any, said: Mapping[str, Any]) -> BatchResult:
+def gathered(client: Client, router: Router, send: Send, prompts: Any, said: Mapping[str, Any]) -> BatchResult:
     """Return all items of a batch at once, as ``Client.batch`` promises."""
-    run, found = begun(client, router, prompts, said)
+    run, found = begun(client, router, send, prompts, said)
     run.is_ordered = False  # so that none waits for those before it: they are put in order in the end
     items: list[BatchItem] = []
     try:

@@ -168,15 +168,22 @@ class ModelRegistry:
 renewed_in_child(ModelRegistry)
 
 
-def cost_of(provider: Provider, usage: Usage, *models: str) -> Decimal | None:
-    """Return what *usage* costs now, by the first of *models*, names of one model, whose price is known; None where none is."""
+def cost_of(provider: Provider, usage: Usage, *models: str, batch: bool = False) -> Decimal | None:
+    """
+    Return what *usage* costs now, by the first of *models*, names of one model, whose price is known; None where none is.
+
+    *batch* asks for the price in the provider's own batches.
+    """
     from llmkit.models.price import price_of
 
     if not usage.reported:
         return None
     entry = ModelRegistry._state.entry
     tariff = next((tariff for model in models if model and (tariff := entry(provider, model).tariff) is not None), None)
-    return None if tariff is None else price_of(usage, tariff.at(time.time()))
+    if tariff is None:
+        return None
+    price = tariff.at(time.time())
+    return price_of(usage, price.batch if batch else price)
 
 
 def facts_at(provider: Provider, model: str) -> ModelFacts:

@@ -105,6 +105,7 @@ class Provider:
         catalogue: Whose models and prices are its own, of the names under which the catalogue has data; the first that has a model
             counts. Its own name unless said.
         reported_cost: Reads from an answer's JSON what the server says that it cost, in US dollars; None where it does not say.
+        batches: Whose batches it has, as a word that ``llmkit.batch.wires`` knows; empty where it has none that llmkit speaks.
         charges: Reads from an answer's JSON the tokens that are charged for, where these are not those that were used.
         choose_embedder: Gives the wire for embeddings under the options; None where it has none.
         embedding_model: The model that embeds where nobody names one.
@@ -141,6 +142,7 @@ class Provider:
     embedding_model: str | None = None
     choose_counter: Callable[[Mapping[str, str]], TokenCounter | None] | None = None
     completes: bool = True
+    batches: str = ""
 
     @catalogue.default
     def _own_catalogue(self) -> tuple[str, ...]:

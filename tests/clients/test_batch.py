@@ -365,6 +365,21 @@ def test_a_batch_goes_to_threads_of_the_users(connect: Connect, server: FakeServ
 
 
 @pytest.mark.usefixtures("key_in_environment")
+def test_what_a_cache_had_is_not_counted_twice(face: Any, server: FakeServer) -> None:
+    """Nor by processes elsewhere, whose caches are their own."""
+    server.always(echo)
+    client = traveller(face, server, cache=True)
+
+    result = client.batch(["a", "a", "a"], max_concurrency=1)
+    with ThreadPoolExecutor(1) as pool:
+        again = client.batch(["a"], executor=pool)
+
+    assert [False, True, True] == [response.cached for response in result.responses]
+    assert texts(again) == ["re: a"]
+    assert client.usage.answers == server.hits
+
+
+@pytest.mark.usefixtures("key_in_environment")
 def test_a_batch_goes_to_processes(face: Any, server: FakeServer) -> None:
     """The client travels as its settings; what was used is counted here."""
     import multiprocessing

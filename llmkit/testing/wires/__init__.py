@@ -14,12 +14,14 @@ from attrs import frozen
 from llmkit.testing.replies import Failure, RecordedRequest, Reply
 from llmkit.testing.wires import (
     anthropic,
+    anthropic_batches,
     bedrock,
     bedrock_embeddings,
     cohere,
     gemini,
     gemini_embeddings,
     ollama,
+    openai_batches,
     openai_chat,
     openai_responses,
     sagemaker,
@@ -33,6 +35,7 @@ __all__ = ["WIRES", "Found", "base_path", "find"]
 
 WIRES: tuple[Wire, ...] = (
     anthropic.WIRE,
+    anthropic_batches.WIRE,
     bedrock.WIRE,
     bedrock_embeddings.WIRE,
     cohere.WIRE,
@@ -44,6 +47,7 @@ WIRES: tuple[Wire, ...] = (
     snowflake.WIRE,
     voyage.WIRE,
     openai_chat.WIRE,
+    openai_batches.WIRE,
     openai_responses.WIRE,
 )
 

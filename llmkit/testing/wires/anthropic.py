@@ -23,7 +23,7 @@ from llmkit.testing.wires.openai_answers import Answer, answer, cut_words
 from llmkit.testing.wires.openai_checks import mapping, rows, text_of
 from llmkit.testing.wires.words import ANTHROPIC
 
-__all__ = ["WIRE"]
+__all__ = ["WIRE", "render_error", "render_message", "unauthorized", "whole", "written_out"]
 
 _MODEL = re.compile(r".*/v1/models/([^/]+)")
 _CREATED = "2026-09-29T00:00:00Z"
@@ -58,7 +58,7 @@ def _request_id(reply: Reply) -> str:
     return reply.request_id or f"req_fake{next(_numbers):08d}"
 
 
-def _whole(reply: Reply, data: Any, *, request_id: str | None = None) -> Rendered:
+def whole(reply: Reply, data: Any, *, request_id: str | None = None) -> Rendered:
     """Return a JSON answer; without *data*, one without a body."""
     headers = {"request-id": request_id or _request_id(reply), "anthropic-organization-id": "fake", **_LIMITS}
     return Rendered(status=reply.status, headers=headers, body=() if data is None else (json_bytes(data),))
@@ -81,14 +81,14 @@ def event(data: Event) -> bytes:
     return sse(data)
 
 
-def _written_out(reply: Reply) -> Rendered | None:
+def written_out(reply: Reply) -> Rendered | None:
     """Return what the script wants sent as it is, if anything."""
     if reply.events is not None:
         return _streamed(reply, map(event, reply.events))
     if reply.raw is not None:
-        return _whole(reply, reply.raw)
+        return whole(reply, reply.raw)
     if reply.status < 200 or reply.status == 204 or 300 <= reply.status < 400:
-        return _whole(reply, None)
+        return whole(reply, None)
     return None
 
 
@@ -97,7 +97,7 @@ def _written_out(reply: Reply) -> Rendered | None:
 
 def render_error(_: RecordedRequest, reply: Reply) -> Rendered:
     """Return an error in the provider's form; a code of the script's is the error's ``error_code``."""
-    written = _written_out(reply)
+    written = written_out(reply)
     if written is not None:
         return written
     failure = reply.failure or Failure()
@@ -109,7 +109,7 @@ def render_error(_: RecordedRequest, reply: Reply) -> Rendered:
     }
     if failure.code is not None:
         error["details"] = {"error_code": failure.code}
-    return _whole(reply, {"type": "error", "error": error, "request_id": request_id}, request_id=request_id)
+    return whole(reply, {"type": "error", "error": error, "request_id": request_id}, request_id=request_id)
 
 
 def unauthorized(request: RecordedRequest) -> Reply:
@@ -123,7 +123,7 @@ def unauthorized(request: RecordedRequest) -> Reply:
 
 def render_message(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return a message, whole or as a stream, as the request asks."""
-    written = _written_out(reply)
+    written = written_out(reply)
     if written is not None:
         return written
     body = _body(request)
@@ -140,7 +140,7 @@ def render_message(request: RecordedRequest, reply: Reply) -> Rendered:
         end=_end(said, reply, body),
         usage=_usage(said, reply, body),
     )
-    return _streamed(reply, message.events()) if body.get("stream") else _whole(reply, message.whole())
+    return _streamed(reply, message.events()) if body.get("stream") else whole(reply, message.whole())
 
 
 def _body(request: RecordedRequest) -> dict[str, Any]:
@@ -287,19 +287,19 @@ class _Message:
 
 def render_count(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return how many tokens a request would have."""
-    return _written_out(reply) or _whole(reply, {"input_tokens": _counted(_body(request))})
+    return written_out(reply) or whole(reply, {"input_tokens": _counted(_body(request))})
 
 
 def render_models(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return a page of the list of models."""
-    written = _written_out(reply)
+    written = written_out(reply)
     if written is not None:
         return written
     after = request.query.get("after_id")
     names = MODELS[MODELS.index(after) + 1 :] if after in MODELS else MODELS
     page = names[: int(request.query.get("limit", _PAGE))]
     ends = {"first_id": page[0] if page else None, "last_id": page[-1] if page else None}
-    return _whole(reply, {"data": [_row(name) for name in page], "has_more": len(page) < len(names), **ends})
+    return whole(reply, {"data": [_row(name) for name in page], "has_more": len(page) < len(names), **ends})
 
 
 def check_one_model(request: RecordedRequest) -> Reply | None:
@@ -309,7 +309,7 @@ def check_one_model(request: RecordedRequest) -> Reply | None:
 
 def render_model(request: RecordedRequest, reply: Reply) -> Rendered:
     """Return what is known of one model."""
-    return _written_out(reply) or _whole(reply, _row(_named(request)))
+    return written_out(reply) or whole(reply, _row(_named(request)))
 
 
 def _named(request: RecordedRequest) -> str:
