@@ -78,5 +78,6 @@ KINDS: Mapping[str, Kind] = {
     "structured_output": Kind(_C.VALIDATION_ERROR, True, "error.text holds what the model wrote."),
     "tool": Kind(_C.INTERNAL_ERROR, False, "error.original_error is what the tool raised; error.arguments what it was called with."),
     "tool_loop": Kind(_C.INTERNAL_ERROR, False, "Raise max_steps, or tell the model when to stop."),
+    "store": Kind(_C.INTERNAL_ERROR, False, "error.original_error is what the vector store said."),
     "unknown": Kind(_C.UNKNOWN_ERROR, False, ""),
 }

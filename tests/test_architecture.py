@@ -26,6 +26,7 @@ HOMES = {
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
     "redis": {"llmkit/cache/redis.py"},
     "sqlite3": {"llmkit/cache/sqlite.py"},
+    "qdrant_client": {"llmkit/retrieval/qdrant.py"},
 }
 
 # Rooms from the ground up: a room may import those before it, and itself.
@@ -42,7 +43,7 @@ FLOORS = [
     {"loop"},
     {"running"},
     {"client"},
-    {"agent", "clients"},
+    {"agent", "clients", "retrieval"},
     {"testing"},
     {"cli"},
 ]
@@ -160,7 +161,7 @@ sockets = []
 real_init = socket.socket.__init__
 socket.socket.__init__ = lambda self, *args, **kwargs: (sockets.append(1), real_init(self, *args, **kwargs))[1]
 {statement}
-loaded = {{"requests", "urllib3", "aiohttp", "backoff", "cattrs", "redis", "asyncio"}} & set(sys.modules)
+loaded = {{"requests", "urllib3", "aiohttp", "backoff", "cattrs", "redis", "asyncio", "qdrant_client", "tqdm"}} & set(sys.modules)
 print(sorted(loaded), opened, sockets, threading.active_count())
 """
 
@@ -172,6 +173,7 @@ print(sorted(loaded), opened, sockets, threading.active_count())
         "import llmkit, llmkit_async",
         "from llmkit import *",
         "import llmkit.testing",
+        "import llmkit.retrieval",
     ],
 )
 def test_importing_costs_nothing(statement: str) -> None:

@@ -22,7 +22,7 @@ TREE = """
 LLMKitError
   ConfigurationError UnsupportedParameterError BudgetExceededError DeadlineExceededError
   CircuitOpenError RateLimitTimeoutError NoAvailableKeyError AllProvidersFailedError
-  StructuredOutputError ToolExecutionError ToolLoopLimitError
+  StructuredOutputError ToolExecutionError ToolLoopLimitError RetrieverError
   ProviderError
     AuthenticationError PermissionDeniedError ModelNotFoundError
     InvalidRequestError
@@ -63,6 +63,7 @@ OWN = {
     "structured_output": "StructuredOutputError",
     "tool": "ToolExecutionError",
     "tool_loop": "ToolLoopLimitError",
+    "store": "RetrieverError",
     "unknown": "LLMKitError",
 }
 # Their messages say themselves what to do, each time in other words.
