@@ -83,29 +83,37 @@ class Checkpoint:
     def _read(self, load: dict[str, Any]) -> None:
         data = self._file.read()
         whole, newline, torn = data.rpartition(b"\n")
-        if torn:
-            self._file.truncate(len(whole) + len(newline))
-        lines = whole.split(b"\n") if whole else []
+        lines = whole.split(b"\n") if newline else []
+        if not newline and not _encoded({"load": load}).startswith(torn):
+            raise self._damage(1)
         for count, line in enumerate(lines, start=1):
             record = _decoded(line)
             if record is None or ("load" in record) != (count == 1):
-                msg = f"checkpoint {self.path} is damaged, or none, in line {count}. Delete it: the store is asked then."
-                raise ConfigurationError(msg)
+                raise self._damage(count)
             if count == 1 and record["load"] != load:
                 msg = f"checkpoint {self.path} is of another load, {record['load']}, not {load}. Name another file."
                 raise ConfigurationError(msg)
             self._done.update(record.get("done", {}))
+        if torn:
+            self._file.truncate(len(whole) + len(newline))
         if not lines:
             self._write({"load": load})
 
+    def _damage(self, line: int) -> ConfigurationError:
+        return ConfigurationError(f"checkpoint {self.path} is damaged, or none, in line {line}. Delete it, and the store is asked again.")
+
     def _write(self, record: dict[str, Any]) -> None:
-        said = json.dumps(record).encode()
         try:
-            self._file.write(b"%08x %s\n" % (zlib.crc32(said), said))
+            self._file.write(_encoded(record))
             os.fsync(self._file.fileno())
         except OSError as error:
             msg = f"checkpoint {self.path} cannot be written: {error.strerror}."
             raise ConfigurationError(msg) from None
+
+
+def _encoded(record: dict[str, Any]) -> bytes:
+    said = json.dumps(record).encode()
+    return b"%08x %s\n" % (zlib.crc32(said), said)
 
 
 def _decoded(line: bytes) -> dict[str, Any] | None:

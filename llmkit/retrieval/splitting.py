@@ -29,7 +29,7 @@ def split(text: str, size: int = 1000, overlap: int = 100) -> list[str]:
         pieces.append(text[start:end])
         if end == len(text):
             break
-        start = max(end - overlap, start + 1)
+        start = end - overlap
     return [piece for piece in pieces if piece.strip()]
 
 
@@ -38,7 +38,7 @@ def _end(text: str, start: int, size: int) -> int:
     end = min(start + size, len(text))
     if end == len(text):
         return end
-    # Never before the middle: the next piece would begin where this one did, or be as long as nothing.
+    # Never before the middle, so that the next piece, which begins half a size before its end at most, begins later than this one.
     for place in range(end, start + size // 2, -1):
         if text[place - 1].isspace():
             return place
