@@ -228,8 +228,8 @@ class QdrantStore:
         if not self._is_server:
             return QdrantClient(path=self.location, force_disable_check_same_thread=True)
         # As a header, since it is warned of on loopback too as api_key=. The version is asked in a thread of its own: not by us.
-        headers = None if self._api_key is None else {"api-key": self._api_key.reveal()}
-        return QdrantClient(url=self.location, headers=headers, timeout=math.ceil(self.timeout), check_compatibility=False)
+        headers = {} if self._api_key is None else {"api-key": self._api_key.reveal()}
+        return QdrantClient(url=self.location, metadata=headers, timeout=math.ceil(self.timeout), check_compatibility=False)
 
     # -- what goes wrong
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 import llmkit
-from llmkit import AuthenticationError, ConfigurationError, DeadlineExceededError, LLMCache, RetryConfig
+from llmkit import AuthenticationError, ConfigurationError, DeadlineExceededError, LLMCache, RetryConfig, UnsupportedParameterError
 from llmkit.retrieval import Hit, MemoryStore, QdrantStore, Record, Retriever, RetrieverError
 from llmkit.testing import FakeServer, Reply
 from llmkit_async.retrieval import AsyncRetriever
@@ -446,6 +447,37 @@ def test_a_failure_of_the_provider_ends_it_too(retriever: Open, server: FakeServ
         library.add(numbered(30), batch_size=10, max_concurrency=1)
 
     assert (10, 30, 10) == (caught.value.metadata["done"], caught.value.metadata["total"], library.count())
+
+
+def test_a_provider_that_does_not_embed_is_refused(retriever: Open, connect: Any, server: FakeServer) -> None:
+    """Its own words for it reach the caller; nothing is sent."""
+    library = retriever(connect("anthropic/claude-sonnet-4-5", base_url=server.url("anthropic")))
+
+    with pytest.raises(UnsupportedParameterError, match="has no embeddings"):
+        library.add(["a"])
+
+    assert 0 == server.hits
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="there are no such signals here")
+def test_ctrl_c_finishes_what_is_under_way(face: Any, retriever: Open) -> None:
+    """And hands out no more. (An event loop that is interrupted is over.)"""
+    if face.name == "async":
+        return
+
+    class Store(MemoryStore):
+        def upsert(self, collection: str, records: Sequence[Record]) -> None:
+            if self.count(collection):
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                time.sleep(0.05)
+            super().upsert(collection, records)
+
+    library = retriever(store=Store())
+
+    with pytest.raises(KeyboardInterrupt):
+        library.add(numbered(50), batch_size=10, max_concurrency=1)
+
+    assert library.count() in (20, 30)
 
 
 def test_the_others_do_not_wait_once_one_has_failed(retriever: Open) -> None:
