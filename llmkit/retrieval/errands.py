@@ -114,7 +114,10 @@ class Errand(Generic[Asked]):
             return None
         wait = retry.wait(self._failures, fault.retry_after, self._patience.chance)
         deadline = current_deadline()
-        return wait if deadline is None or deadline.allows(wait) else None
+        if deadline is None or deadline.allows(wait):
+            return wait
+        wait = fault.retry_after or wait  # without the jitter that was added to it
+        return wait if deadline.allows(wait) else None
 
     def _fault(self, error: OSError) -> RetrieverError:
         kind = "timeout" if isinstance(error, TimeoutError) else "connection_lost" if isinstance(error, ConnectionError) else "store"

@@ -81,6 +81,8 @@ def test_a_deadline_leaves_no_room_for_a_wait() -> None:
         assert [fault] == waits(errand(), fault)
     with llmkit.deadline(50):
         assert [9.0] == waits(errand(), fault)
+    with llmkit.deadline(10):  # jitter would make it 11.25
+        assert [9.0] == waits(errand(RetryConfig()), fault)
 
 
 def test_who_is_cut_off_gives_up() -> None:
