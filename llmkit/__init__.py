@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from llmkit.errors import RateLimitError as RateLimitError
     from llmkit.errors import RateLimitTimeoutError as RateLimitTimeoutError
     from llmkit.errors import RequestTimeoutError as RequestTimeoutError
+    from llmkit.errors import RetrieverError as RetrieverError
     from llmkit.errors import SharedStateError as SharedStateError
     from llmkit.errors import StreamInterruptedError as StreamInterruptedError
     from llmkit.errors import StructuredOutputError as StructuredOutputError
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     from llmkit.resilience.rates import TokenBucket as TokenBucket
     from llmkit.resilience.retry import RetryConfig as RetryConfig
     from llmkit.resilience.retrying import with_retry as with_retry
+    from llmkit.retrieval.retriever import Retriever as Retriever
     from llmkit.running import RunStream as RunStream
     from llmkit.shared.address import Shared as Shared
     from llmkit.targets import Target as Target
@@ -149,8 +151,8 @@ _HOMES = {
         "ContentFilterError "
         "ContextWindowExceededError DeadlineExceededError ErrorCategory InternalError InvalidRequestError LLMKitError "
         "MalformedResponseError ModelNotFoundError NetworkError NoAvailableKeyError OverloadedError PermissionDeniedError "
-        "ProviderError QuotaExceededError RateLimitError RateLimitTimeoutError RequestTimeoutError SharedStateError StreamInterruptedError "
-        "StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
+        "ProviderError QuotaExceededError RateLimitError RateLimitTimeoutError RequestTimeoutError RetrieverError SharedStateError "
+        "StreamInterruptedError StructuredOutputError ToolExecutionError ToolLoopLimitError UnsupportedParameterError"
     ),
     "llmkit.events": "Event",
     "llmkit.loop.results": "RunEvent RunResult Step ToolRun",
@@ -176,6 +178,7 @@ _HOMES = {
     "llmkit.resilience.rates": "RateLimit TokenBucket",
     "llmkit.resilience.retry": "RetryConfig",
     "llmkit.resilience.retrying": "with_retry",
+    "llmkit.retrieval.retriever": "Retriever",
     "llmkit.running": "RunStream",
     "llmkit.shared.address": "Shared",
     "llmkit.targets": "Target",

@@ -4,7 +4,7 @@ The tree of errors, each with the facts a decision needs.
 LLMKitError
 ├── ConfigurationError · UnsupportedParameterError · BudgetExceededError · DeadlineExceededError
 ├── CircuitOpenError · RateLimitTimeoutError · NoAvailableKeyError · AllProvidersFailedError · SharedStateError
-├── StructuredOutputError · ToolExecutionError · ToolLoopLimitError
+├── StructuredOutputError · ToolExecutionError · ToolLoopLimitError · RetrieverError
 ├── BatchError · CheckpointError
 └── ProviderError
     ├── AuthenticationError · PermissionDeniedError · ModelNotFoundError
@@ -59,6 +59,7 @@ __all__ = [
     "RateLimitError",
     "RateLimitTimeoutError",
     "RequestTimeoutError",
+    "RetrieverError",
     "SharedStateError",
     "StreamInterruptedError",
     "StructuredOutputError",
@@ -297,6 +298,45 @@ class CheckpointError(LLMKitError):
     """The checkpoint of a batch is another's, damaged, at work already, or cannot be written. It is as it was."""
 
     default_kind = "checkpoint"
+
+
+class RetrieverError(LLMKitError):
+    """
+    A vector store refused, failed, or could not be reached.
+
+    ``kind`` is the word that the same failure of a provider would have; ``collection`` is the store's; ``original_error`` what the
+    store said, masked.
+    """
+
+    default_kind = "store"
+
+    def __init__(self, message: str = "", collection: str | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.collection = collection
+
+    @property
+    def advice(self) -> str:
+        return _ADVICE_OF_STORES.get(self.kind, super().advice)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "collection": self.collection}
+
+
+# Where the kind's own advice speaks of models and their providers.
+_ADVICE_OF_STORES: Mapping[str, str] = {
+    "connect": "Check that the store's address is right and that a server listens there.",
+    "connect_timeout": "Check the store's address, and the network between here and there.",
+    "read_timeout": "Give the store more time (timeout=), or send it less at once (batch_size=).",
+    "timeout": "Give the store more time (timeout=), or send it less at once (batch_size=).",
+    "rate_limit": "Lower max_concurrency=, or wait for error.retry_after seconds.",
+    "permission": "Ask for access to this collection, or use another key.",
+    "not_found": "Check the collection's name, and that nobody deleted it meanwhile.",
+    "bad_request": "Change what was asked; error.original_error is what the store said.",
+    "request_too_large": "Send less at once: batch_size=.",
+    "malformed": "What answered is no such store, or one of another version; check its address.",
+    "server": "The fault is the store's; see its log, and try again later.",
+    "overloaded": "The store is overloaded; lower max_concurrency=, or try again later.",
+}
 
 
 class ProviderError(LLMKitError):

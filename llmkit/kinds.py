@@ -81,5 +81,6 @@ KINDS: Mapping[str, Kind] = {
     "tool_loop": Kind(_C.INTERNAL_ERROR, False, "Raise max_steps, or tell the model when to stop."),
     "batch": Kind(_C.UNKNOWN_ERROR, False, "error.errors has the error of each item that failed, by its index."),
     "checkpoint": Kind(_C.VALIDATION_ERROR, False, ""),
+    "store": Kind(_C.INTERNAL_ERROR, False, "error.original_error is what the vector store said."),
     "unknown": Kind(_C.UNKNOWN_ERROR, False, ""),
 }

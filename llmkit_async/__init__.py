@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llmkit_async.clients import AsyncClients as AsyncClients
     from llmkit_async.clients import load_clients as load_clients
     from llmkit_async.limits import AsyncTokenBucket as AsyncTokenBucket
+    from llmkit_async.retrieval import AsyncRetriever as AsyncRetriever
     from llmkit_async.running import AsyncRunStream as AsyncRunStream
     from llmkit_async.transport import AiohttpTransport as AiohttpTransport
 
@@ -23,6 +24,7 @@ _HOME_OF = {
     "AsyncClient": "llmkit_async.client",
     "AsyncClients": "llmkit_async.clients",
     "AsyncCompletionStream": "llmkit_async.client",
+    "AsyncRetriever": "llmkit_async.retrieval",
     "AsyncRunStream": "llmkit_async.running",
     "AsyncTokenBucket": "llmkit_async.limits",
     "load_clients": "llmkit_async.clients",

@@ -27,6 +27,7 @@ HOMES = {
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
     "redis": {"llmkit/cache/redis.py", "llmkit/shared/store.py"},
     "sqlite3": {"llmkit/cache/sqlite.py"},
+    "qdrant_client": {"llmkit/retrieval/qdrant.py"},
 }
 
 # Rooms from the ground up: a room may import those before it, and itself.
@@ -43,7 +44,7 @@ FLOORS = [
     {"loop", "batch"},
     {"running"},
     {"client"},
-    {"agent", "clients"},
+    {"agent", "clients", "retrieval"},
     {"testing"},
     {"cli"},
 ]
@@ -171,7 +172,7 @@ sockets = []
 real_init = socket.socket.__init__
 socket.socket.__init__ = lambda self, *args, **kwargs: (sockets.append(1), real_init(self, *args, **kwargs))[1]
 {statement}
-loaded = {{"requests", "urllib3", "aiohttp", "backoff", "cattrs", "redis", "asyncio"}} & set(sys.modules)
+loaded = {{"requests", "urllib3", "aiohttp", "backoff", "cattrs", "redis", "asyncio", "qdrant_client", "tqdm"}} & set(sys.modules)
 print(sorted(loaded), opened, sockets, threading.active_count())
 """
 
@@ -183,6 +184,7 @@ print(sorted(loaded), opened, sockets, threading.active_count())
         "import llmkit, llmkit_async",
         "from llmkit import *",
         "import llmkit.testing",
+        "import llmkit.retrieval",
     ],
 )
 def test_importing_costs_nothing(statement: str) -> None:

@@ -22,7 +22,7 @@ TREE = """
 LLMKitError
   ConfigurationError UnsupportedParameterError BudgetExceededError DeadlineExceededError
   CircuitOpenError RateLimitTimeoutError NoAvailableKeyError AllProvidersFailedError
-  StructuredOutputError ToolExecutionError ToolLoopLimitError
+  StructuredOutputError ToolExecutionError ToolLoopLimitError RetrieverError
   BatchError CheckpointError
   ProviderError
     AuthenticationError PermissionDeniedError ModelNotFoundError
@@ -66,6 +66,7 @@ OWN = {
     "tool_loop": "ToolLoopLimitError",
     "batch": "BatchError",
     "checkpoint": "CheckpointError",
+    "store": "RetrieverError",
     "unknown": "LLMKitError",
 }
 # Their messages say themselves what to do, each time in other words.

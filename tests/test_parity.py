@@ -15,14 +15,17 @@ import llmkit.running
 import llmkit_async.agent
 import llmkit_async.client
 import llmkit_async.limits
+import llmkit_async.retrieval
 import llmkit_async.running
 from llmkit.resilience.rates import TokenBucket
+from llmkit.retrieval import Retriever
 
 TWINS = [
     (llmkit.client.Client, llmkit_async.client.AsyncClient),
     (llmkit.client.CompletionStream, llmkit_async.client.AsyncCompletionStream),
     (llmkit.running.RunStream, llmkit_async.running.AsyncRunStream),
     (llmkit.agent.Agent, llmkit_async.agent.AsyncAgent),
+    (Retriever, llmkit_async.retrieval.AsyncRetriever),
     (TokenBucket, llmkit_async.limits.AsyncTokenBucket),
 ]
 
