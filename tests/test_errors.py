@@ -17,11 +17,11 @@ from llmkit.models.content import assistant
 from llmkit.models.ledger import Attempt
 from llmkit.models.response import CompletionResponse
 
-# As the public contract draws it.
+# As the public contract draws it, with SharedStateError, RetrieverError, BatchError and CheckpointError added.
 TREE = """
 LLMKitError
   ConfigurationError UnsupportedParameterError BudgetExceededError DeadlineExceededError
-  CircuitOpenError RateLimitTimeoutError NoAvailableKeyError AllProvidersFailedError
+  CircuitOpenError RateLimitTimeoutError NoAvailableKeyError AllProvidersFailedError SharedStateError
   StructuredOutputError ToolExecutionError ToolLoopLimitError RetrieverError
   BatchError CheckpointError
   ProviderError
@@ -66,6 +66,7 @@ OWN = {
     "tool_loop": "ToolLoopLimitError",
     "batch": "BatchError",
     "checkpoint": "CheckpointError",
+    "shared": "SharedStateError",
     "store": "RetrieverError",
     "unknown": "LLMKitError",
 }
