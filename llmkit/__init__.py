@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from llmkit.models.response import ToolCallDelta as ToolCallDelta
     from llmkit.models.usage import TokenCount as TokenCount
     from llmkit.models.usage import Usage as Usage
+    from llmkit.providers import LocalProvider as LocalProvider
     from llmkit.providers import Option as Option
     from llmkit.providers import Provider as Provider
     from llmkit.providers import register_provider as register_provider
@@ -166,7 +167,7 @@ _HOMES = {
     "llmkit.models.request": "CompletionRequest",
     "llmkit.models.response": "CompletionChunk CompletionResponse FinishReason ToolCallDelta",
     "llmkit.models.usage": "TokenCount Usage",
-    "llmkit.providers": "Option Provider register_provider",
+    "llmkit.providers": "LocalProvider Option Provider register_provider",
     "llmkit.providers.plugins": "refresh_custom_providers",
     "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",
     "llmkit.resilience.budget": "Budget budget",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from llmkit.errors import ConfigurationError, LLMKitError
 from llmkit.hedging import raced
+from llmkit.providers.local_transport import LocalTransport
 from llmkit.resilience.backing import backed_off
 from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
     from llmkit.models.usage import TokenCount
-    from llmkit.providers import Provider
+    from llmkit.providers import LocalProvider, Provider
     from llmkit.resilience.budget import Amount, Budget
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
@@ -76,7 +77,7 @@ class Client:
         self,
         model: str | Target | Sequence[str | Target] | None = None,
         *,
-        provider: str | Provider | None = None,
+        provider: str | Provider | LocalProvider | None = None,
         api_key: str | None = None,
         api_keys: Sequence[str] | APIKeyPool | None = None,
         auth: str | Callable[[], Mapping[str, str]] | bool | None = None,
@@ -547,7 +548,8 @@ class Client:
     @backed_off
     def _send(self, call: Call[Answer]) -> Answer:
         with call.attempt() as exchange:
-            exchange.read(self._transport.send(exchange.http, timeout=exchange.timeout))
+            transport = exchange.via(self._transport, LocalTransport)
+            exchange.read(transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
 
     def _send_all(self, calls: Sequence[Call[Answer]], at_once: int) -> list[Answer]:
@@ -574,7 +576,8 @@ class Client:
     def _open(self, call: Call[CompletionResponse]) -> Exchange[CompletionResponse]:
         """Send a streaming request and read up to the first content: so far it may be tried again."""
         with call.attempt() as exchange:
-            exchange.open(self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
+            transport = exchange.via(self._transport, LocalTransport)
+            exchange.open(transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:
                 exchange.ready.extend(_more(exchange))
         exchange.check()

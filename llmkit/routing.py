@@ -514,8 +514,8 @@ def _charge_batched(answer: CompletionResponse, call: Call[CompletionResponse]) 
 def _charge_completion(answer: CompletionResponse, call: Call[CompletionResponse], *, batch: bool = False) -> None:
     endpoint = call.endpoint
     provider, usage = endpoint.provider, answer.usage
-    cost = charged = None
-    if isinstance(answer.raw, dict):
+    cost, charged = answer.cost, None  # a provider in Python may say it itself
+    if cost is None and isinstance(answer.raw, dict):
         cost = provider.reported_cost(answer.raw) if provider.reported_cost is not None else None
         charged = provider.charges(answer.raw) if provider.charges is not None else None
     if cost is None:

@@ -15,7 +15,7 @@ from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
 from llmkit.hooks import Hook, as_hooks
 from llmkit.models.request import check_headers, check_parameter, check_seconds
-from llmkit.providers import Provider
+from llmkit.providers import Provider, as_row
 from llmkit.resilience.breaker import CircuitBreakerConfig
 from llmkit.resilience.budget import Budget, budget_of
 from llmkit.resilience.hedge import Hedge
@@ -106,7 +106,7 @@ class Settings:
     """The arguments of ``Client`` and ``AsyncClient``; API reference, section "Sync"."""
 
     model: str | None = None
-    provider: str | Provider | None = field(default=None, validator=_is_a(str, Provider))
+    provider: str | Provider | None = field(default=None, converter=as_row, validator=_is_a(str, Provider))
     api_key: str | None = field(default=None, repr=False, validator=_is_a(str))
     api_keys: Sequence[str] | APIKeyPool | None = field(default=None, repr=False, validator=_keys)
     auth: AuthArgument = field(default=None, repr=False)

@@ -17,6 +17,7 @@ from llmkit.routing import Router, given
 from llmkit.settings import Settings
 from llmkit.transport.standing_in import atransport_for
 from llmkit_async._cached import answered, aside
+from llmkit_async._local import AsyncLocalTransport
 from llmkit_async.beginning import begun
 from llmkit_async.hedging import raced
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
     from llmkit.models.usage import TokenCount
-    from llmkit.providers import Provider
+    from llmkit.providers import LocalProvider, Provider
     from llmkit.resilience.budget import Amount, Budget
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
@@ -74,7 +75,7 @@ class AsyncClient:
         self,
         model: str | Target | Sequence[str | Target] | None = None,
         *,
-        provider: str | Provider | None = None,
+        provider: str | Provider | LocalProvider | None = None,
         api_key: str | None = None,
         api_keys: Sequence[str] | APIKeyPool | None = None,
         auth: str | Callable[[], Mapping[str, str]] | bool | None = None,
@@ -552,7 +553,8 @@ class AsyncClient:
         if call.lacks_token:
             await loop.run_in_executor(None, call.fetch_token)
         with await begun(call) as exchange:
-            exchange.read(await self._transport.send(exchange.http, timeout=exchange.timeout))
+            transport = exchange.via(self._transport, AsyncLocalTransport)
+            exchange.read(await transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
 
     async def _send_all(self, calls: Sequence[Call[Answer]], at_once: int) -> list[Answer]:
@@ -580,7 +582,8 @@ class AsyncClient:
         if call.lacks_token:
             await loop.run_in_executor(None, call.fetch_token)
         with await begun(call) as exchange:
-            exchange.open(await self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
+            transport = exchange.via(self._transport, AsyncLocalTransport)
+            exchange.open(await transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:
                 exchange.ready.extend(await _more(exchange))
         exchange.check()
