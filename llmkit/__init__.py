@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from llmkit.errors import ToolLoopLimitError as ToolLoopLimitError
     from llmkit.errors import UnsupportedParameterError as UnsupportedParameterError
     from llmkit.events import Event as Event
+    from llmkit.functions import llm_function as llm_function
     from llmkit.loop.results import RunEvent as RunEvent
     from llmkit.loop.results import RunResult as RunResult
     from llmkit.loop.results import Step as Step
@@ -155,6 +156,7 @@ _HOMES = {
     ),
     "llmkit.events": "Event",
     "llmkit.loop.results": "RunEvent RunResult Step ToolRun",
+    "llmkit.functions": "llm_function",
     "llmkit.metering": "track",
     "llmkit.models.capabilities": "LLMCapabilities",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),

@@ -39,11 +39,11 @@ FLOORS = [
     {"providers"},
     {"catalogue"},
     {"abilities", "config", "detection", "probe", "settings", "strategies", "targets"},
-    {"exchange", "failing", "call", "endpoints", "routing", "hedging", "embedding", "counting"},
+    {"exchange", "failing", "mending", "call", "endpoints", "routing", "hedging", "embedding", "counting"},
     {"loop", "batch"},
     {"running"},
     {"client"},
-    {"agent", "clients"},
+    {"agent", "clients", "functions"},
     {"testing"},
     {"cli"},
 ]
