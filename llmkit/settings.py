@@ -27,7 +27,7 @@ from llmkit.spelling import refuse_unknown
 from llmkit.strategies import check_strategy
 from llmkit.targets import Target, as_targets
 from llmkit.transport.settings import TransportSettings
-from llmkit.transport.standing_in import current_stand_in, default_model_of
+from llmkit.transport.standing_in import TransportMaker, current_stand_in, default_model_of
 
 __all__ = ["AuthArgument", "Settings"]
 
@@ -151,7 +151,8 @@ class Settings:
         for name, value in self.defaults.items():
             if value is not None and name != "system":
                 check_parameter(name, value)
-        if self.untrusted_base_url and self.transport is not None:
+        # What stands in for a transport either sends nothing, or sends by the client's own.
+        if self.untrusted_base_url and self.transport is not None and not isinstance(self.transport, TransportMaker):
             msg = "untrusted_base_url=True is kept to by the client's own transport; with transport= nobody would."
             raise ConfigurationError(msg)
         self.make_auth()
