@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from llmkit.errors import ToolLoopLimitError as ToolLoopLimitError
     from llmkit.errors import UnsupportedParameterError as UnsupportedParameterError
     from llmkit.events import Event as Event
+    from llmkit.functions import llm_function as llm_function
     from llmkit.loop.results import RunEvent as RunEvent
     from llmkit.loop.results import RunResult as RunResult
     from llmkit.loop.results import Step as Step
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from llmkit.models.response import ToolCallDelta as ToolCallDelta
     from llmkit.models.usage import TokenCount as TokenCount
     from llmkit.models.usage import Usage as Usage
+    from llmkit.providers import LocalProvider as LocalProvider
     from llmkit.providers import Option as Option
     from llmkit.providers import Provider as Provider
     from llmkit.providers import register_provider as register_provider
@@ -156,6 +158,7 @@ _HOMES = {
     ),
     "llmkit.events": "Event",
     "llmkit.loop.results": "RunEvent RunResult Step ToolRun",
+    "llmkit.functions": "llm_function",
     "llmkit.metering": "track",
     "llmkit.models.capabilities": "LLMCapabilities",
     "llmkit.models.content": ("Audio Document Image Message Native Text Thinking ToolCall ToolResult assistant system tool_result user"),
@@ -168,7 +171,7 @@ _HOMES = {
     "llmkit.models.request": "CompletionRequest",
     "llmkit.models.response": "CompletionChunk CompletionResponse FinishReason ToolCallDelta",
     "llmkit.models.usage": "TokenCount Usage",
-    "llmkit.providers": "Option Provider register_provider",
+    "llmkit.providers": "LocalProvider Option Provider register_provider",
     "llmkit.providers.plugins": "refresh_custom_providers",
     "llmkit.resilience.breaker": "CircuitBreaker CircuitBreakerConfig CircuitState",
     "llmkit.resilience.budget": "Budget budget",

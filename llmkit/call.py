@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import define, evolve, field, frozen
 
 from llmkit.cancelling import Cancellable, Cut, cancelled
-from llmkit.errors import CircuitOpenError, LLMKitError, NoAvailableKeyError, RateLimitTimeoutError, SharedStateError
+from llmkit.errors import CircuitOpenError, ConfigurationError, LLMKitError, NoAvailableKeyError, RateLimitTimeoutError, SharedStateError
 from llmkit.exchange import Exchange, Held
 from llmkit.failing import all_failed, error_of, too_late
 from llmkit.hooks import Hooks
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from llmkit.endpoints import Endpoint
     from llmkit.events import EventName
     from llmkit.exchange import Failure
+    from llmkit.mending import Mending
     from llmkit.metering import Tracker
     from llmkit.models.fault import Fault
     from llmkit.models.usage import Usage
     from llmkit.resilience.tickets import Admission
+    from llmkit.structured import Growth
     from llmkit.transport.base import HttpRequest, HttpResponse
 
 __all__ = ["Call", "Job", "Other"]
@@ -122,6 +124,7 @@ class Call(Generic[Answer]):
     budgets: tuple[Budget, ...] = ()  # that bound what it may cost
     caching: Caching | None = None  # the client's, where this call may use it
     reserving: Callable[..., Reservation] = reserve  # how something is set aside in them
+    mending: Mending | None = None  # how an answer that does not fit is asked for once more
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     number: int = field(init=False)
@@ -534,6 +537,17 @@ class Call(Generic[Answer]):
         if not self.given_up or error.kind == "deadline":
             return error
         return all_failed(self, self.given_up if error in self.given_up else [*self.given_up, error])
+
+    # -- the answer as it grows
+
+    def growth(self) -> Growth:
+        """Return what makes instances of the answer while it grows. Raises ``ConfigurationError`` if no shape was asked for."""
+        from llmkit.structured import Growth
+
+        if self.job.request is None or self.job.request.response_format is None:
+            msg = "partial() gives instances of response_format, and none was asked for."
+            raise ConfigurationError(msg)
+        return Growth(self.job.request.response_format)
 
     # -- what no text may show
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from llmkit.errors import ConfigurationError, LLMKitError
 from llmkit.hedging import raced
+from llmkit.mending import mended
+from llmkit.providers.local_transport import LocalTransport
 from llmkit.resilience.backing import backed_off
 from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
     from llmkit.models.usage import TokenCount
-    from llmkit.providers import Provider
+    from llmkit.providers import LocalProvider, Provider
     from llmkit.resilience.budget import Amount, Budget
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
 __all__ = ["Client", "CompletionStream"]
 
 Answer = TypeVar("Answer")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Client:
@@ -76,7 +80,7 @@ class Client:
         self,
         model: str | Target | Sequence[str | Target] | None = None,
         *,
-        provider: str | Provider | None = None,
+        provider: str | Provider | LocalProvider | None = None,
         api_key: str | None = None,
         api_keys: Sequence[str] | APIKeyPool | None = None,
         auth: str | Callable[[], Mapping[str, str]] | bool | None = None,
@@ -230,12 +234,14 @@ class Client:
         timeout: float | None = None,
         deadline: float | None = None,
         cache: bool | None = None,
+        repair: int = 0,
     ) -> CompletionResponse:
         """
         Return the model's answer to *messages*.
 
         Only what is given is sent. ``timeout`` is seconds to connect and for the longest silence, ``deadline`` seconds for the whole
-        call with all its waits and retries. ``cache=False`` passes the client's cache over.
+        call with all its waits and retries. ``cache=False`` passes the client's cache over. ``repair`` is how often an answer that does not
+        fit ``response_format`` is asked for once more, with the reason.
 
         Raises:
             ConfigurationError: If something given is wrong, and ``UnsupportedParameterError`` if the provider does not know it;
@@ -244,7 +250,7 @@ class Client:
             DeadlineExceededError: If the deadline passed first.
             StructuredOutputError: If the answer does not fit ``response_format``.
         """
-        return self._answer(self._completion(False, locals()))
+        return mended(self._answer, self._completion(False, locals()))
 
     def stream(
         self,
@@ -364,6 +370,23 @@ class Client:
 
         arguments.pop("self", None)
         return RunStream(self, streamed, self._router.active, arguments)
+
+    @overload
+    def function(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+
+    @overload
+    def function(self, /, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def function(self, function: Any = None, /, **options: Any) -> Any:
+        """
+        Return *function* answered by this client: its docstring is the prompt, its return annotation the type of the answer.
+
+        Used as ``@client.function`` or ``@client.function(temperature=0, repair=1)``; see ``llmkit.llm_function``.
+        """
+        from llmkit.functions import decorate
+
+        decorator = partial(decorate, client=self, options=options, default=None)
+        return decorator if function is None else decorator(function)
 
     def embed(
         self,
@@ -536,6 +559,7 @@ class Client:
             timeout=arguments.pop("timeout"),
             deadline=arguments.pop("deadline"),
             cache=arguments.pop("cache"),
+            repair=arguments.pop("repair", 0),
             parameters={name: value for name, value in arguments.items() if value is not None and name != "self"},
         )
 
@@ -547,7 +571,8 @@ class Client:
     @backed_off
     def _send(self, call: Call[Answer]) -> Answer:
         with call.attempt() as exchange:
-            exchange.read(self._transport.send(exchange.http, timeout=exchange.timeout))
+            transport = exchange.via(self._transport, LocalTransport)
+            exchange.read(transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
 
     def _send_all(self, calls: Sequence[Call[Answer]], at_once: int) -> list[Answer]:
@@ -574,7 +599,8 @@ class Client:
     def _open(self, call: Call[CompletionResponse]) -> Exchange[CompletionResponse]:
         """Send a streaming request and read up to the first content: so far it may be tried again."""
         with call.attempt() as exchange:
-            exchange.open(self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
+            transport = exchange.via(self._transport, LocalTransport)
+            exchange.open(transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:
                 exchange.ready.extend(_more(exchange))
         exchange.check()
@@ -649,6 +675,24 @@ class CompletionStream:
         for chunk in self:
             if chunk.text:
                 yield chunk.text
+
+    def partial(self) -> Iterator[Any]:
+        """
+        Yield the answer as ``response_format`` wants it while it grows, and in the end ``response.parsed``, whole and checked.
+
+        What has not come yet is its field's default, or None; a text grows, everything else is there when it is whole. Nothing but the
+        last has passed the type's own checks.
+
+        Raises:
+            ConfigurationError: If no ``response_format`` was asked for.
+            StructuredOutputError: By the end of the iteration, if the answer does not fit.
+        """
+        growth = self._call.growth()
+        for chunk in self:
+            if chunk.text and growth.feed(chunk.text):
+                yield growth.value
+        if not self.response.tool_calls:
+            yield self.response.parsed
 
     def __iter__(self) -> Iterator[CompletionChunk]:
         # A generator of its own: when a loop is left, it is dropped, and the stream with it.

@@ -389,6 +389,8 @@ class Endpoints:
         return self._chosen[where]
 
     def _base_url(self, provider: Provider, options: Mapping[str, str], own: bool, reasons: list[str]) -> str:
+        if provider.local is not None:
+            return self._nowhere(provider, own, reasons)
         if own and self.settings.base_url is not None:
             reasons.append("The address is the base_url given.")
             return provider.base(self.settings.base_url, options)
@@ -398,6 +400,15 @@ class Endpoints:
             return provider.base(found[1], options)
         reasons.append("The address is the provider's own.")
         return provider.base(None, options)
+
+    def _nowhere(self, provider: Provider, own: bool, reasons: list[str]) -> str:
+        """Return what stands for the address of a provider in Python, which has neither address nor key."""
+        given = [name for name in ("base_url", "api_key", "api_keys", "auth") if own and getattr(self.settings, name) is not None]
+        if given:
+            msg = f"{provider.name} runs in this process: it takes no {given[0]}."
+            raise ConfigurationError(msg)
+        reasons.append("It runs in this process.")
+        return provider.base(None, {})
 
     def _pool(self, provider: Provider, base_url: str, auth: Auth, own: bool, reasons: list[str]) -> APIKeyPool | None:
         """Return the keys for an address: one pool for all models there."""

@@ -254,7 +254,12 @@ class SharedStateError(LLMKitError):
 
 
 class StructuredOutputError(LLMKitError):
-    """The answer does not fit the type or schema asked for. ``text`` is the answer, ``parsed`` its JSON where it was JSON."""
+    """
+    The answer does not fit the type or schema asked for.
+
+    ``text`` is the answer, ``parsed`` its JSON where it was JSON. ``response`` is the whole of it, with what it used and cost, repairs
+    included.
+    """
 
     default_kind = "structured_output"
 
@@ -262,6 +267,7 @@ class StructuredOutputError(LLMKitError):
         super().__init__(message, **facts)
         self.text = text
         self.parsed = parsed
+        self.response: CompletionResponse | None = None
 
 
 class ToolExecutionError(LLMKitError):

@@ -15,6 +15,7 @@ A failure is held back by the ``with`` and raised by ``result()``, outside of an
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.dialects.base import StreamDecoder
     from llmkit.models.usage import Usage
+    from llmkit.providers.local import LocalProvider
     from llmkit.resilience.breaker import Permit
     from llmkit.resilience.budget import Reservation
     from llmkit.resilience.keys import Lease
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "Failure"]
 
 Answer = TypeVar("Answer")
+Way = TypeVar("Way")
 
 CONNECT_TIMEOUT = 5.0  # seconds for DNS, TCP and TLS together; what the official openai package allows
 LIMITED: tuple[Literal["requests", "tokens"], ...] = ("requests", "tokens")
@@ -172,6 +175,11 @@ class Exchange(Generic[Answer]):
         call = self.call
         total = None if call.deadline is None else call.deadline.remaining()
         return Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), read=call.timeout, total=total, cut=call.cut)
+
+    def via(self, own: Way, local: Callable[[LocalProvider], Way]) -> Way:
+        """Return what the request goes through: the client's *own* transport, or that which *local* makes for a provider in Python."""
+        provider = self.call.endpoint.provider
+        return own if provider.local is None else local(provider.local)
 
     # -- while it lasts
 
@@ -454,7 +462,7 @@ class Exchange(Generic[Answer]):
 
     def _failure_of_fault(self, fault: Fault) -> Failure:
         kind = fault.kind or classify(fault)
-        hint = None
+        hint = None if fault.raised is None else fault.raised.retry_after
         if fault.status >= 300:
             hint = retry_after(fault.headers, fault.error, fault.message, now=time.time())
         return Failure(

@@ -21,6 +21,8 @@ def error_of(call: Call[Any], failure: Failure) -> LLMKitError:
         return too_late(call, failure)
     secrets = call.secrets()
     fault = failure.fault
+    if fault is not None and fault.raised is not None:
+        return _noted(fault.raised, call, failure)
     text = clean(failure.message, secrets, limit=1024)
     facts: dict[str, Any] = {
         "kind": failure.kind,
@@ -45,6 +47,15 @@ def error_of(call: Call[Any], failure: Failure) -> LLMKitError:
     if cls is StreamInterruptedError or (failure.begun and failure.partial is not None):
         facts["partial"] = failure.partial
     return _made(cls, _headline(call, failure, text), facts, provider=call.endpoint.provider.name, model=call.endpoint.model)
+
+
+def _noted(error: LLMKitError, call: Call[Any], failure: Failure) -> LLMKitError:
+    """Return *error*, which a provider in Python raised, with the facts of the call."""
+    error.attempts = tuple(call.attempts)
+    error.endpoint = error.endpoint or call.endpoint.origin
+    if failure.begun:
+        error.partial = failure.partial  # type: ignore[attr-defined]  # any error inside a stream carries what had come
+    return error
 
 
 def too_late(call: Call[Any], failure: Failure | None = None) -> DeadlineExceededError:

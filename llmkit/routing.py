@@ -23,6 +23,7 @@ from llmkit.endpoints import Endpoint, Endpoints
 from llmkit.errors import ConfigurationError, LLMKitError, StructuredOutputError, UnsupportedParameterError
 from llmkit.hooks import Hooks
 from llmkit.metering import Tracker, current_trackers
+from llmkit.models.reading import as_messages
 from llmkit.models.request import CompletionRequest, check_seconds, make_request
 from llmkit.models.response import CompletionResponse, FinishReason, priced, sealed
 from llmkit.models.usage import TokenCount, Usage
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from llmkit.counting import Counting
     from llmkit.dialects.embedding import Embedder
     from llmkit.embedding import Embedding
+    from llmkit.mending import Mending
     from llmkit.models.embedding import EmbeddingRequest, EmbeddingResponse
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
 
@@ -100,12 +102,15 @@ class Router:
         deadline: float | None,
         parameters: Mapping[str, Any],
         cache: bool | None = None,
+        repair: int = 0,
     ) -> Call[CompletionResponse]:
         """
         Return the call that completes *messages*; everything wrong with it is refused here, before a byte is sent.
 
         *parameters* holds those that were said, none of them None.
         """
+        if repair != 0:
+            messages = as_messages(messages)  # they may be needed once more
 
         def job(endpoint: Endpoint) -> Job[CompletionResponse]:
             return self._completing(endpoint, messages, stream=stream, parameters=parameters)
@@ -119,6 +124,9 @@ class Router:
             deadline=deadline,
         )
         call.caching = self._caching(cache)
+        if repair != 0:
+            again = partial(self.completion, model=model, stream=stream, timeout=timeout, deadline=None, parameters=parameters, cache=cache)
+            call.mending = _mending(call, messages, again, repair)
         return call
 
     def _others(self) -> tuple[Candidate, ...]:
@@ -514,8 +522,8 @@ def _charge_batched(answer: CompletionResponse, call: Call[CompletionResponse]) 
 def _charge_completion(answer: CompletionResponse, call: Call[CompletionResponse], *, batch: bool = False) -> None:
     endpoint = call.endpoint
     provider, usage = endpoint.provider, answer.usage
-    cost = charged = None
-    if isinstance(answer.raw, dict):
+    cost, charged = answer.cost, None  # a provider in Python may say it itself
+    if cost is None and isinstance(answer.raw, dict):
         cost = provider.reported_cost(answer.raw) if provider.reported_cost is not None else None
         charged = provider.charges(answer.raw) if provider.charges is not None else None
     if cost is None:
@@ -546,12 +554,27 @@ def _parsed(answer: CompletionResponse, request: CompletionRequest) -> Any:
     if answer.finish_reason in (FinishReason.REFUSAL, FinishReason.CONTENT_FILTER, FinishReason.LENGTH):
         why = {"length": "was cut at max_tokens", "refusal": "is a refusal", "content_filter": "was filtered"}[answer.finish_reason.value]
         msg = f"The answer {why}, so it is not the JSON that was asked for."
-        raise StructuredOutputError(msg, answer.text, attempts=answer.attempts)
+        raise _with_answer(StructuredOutputError(msg, answer.text), answer)
     try:
         return parse(request.response_format, answer.text)
     except StructuredOutputError as error:
-        error.attempts = answer.attempts
+        _with_answer(error, answer)
         raise
+
+
+def _mending(call: Call[CompletionResponse], messages: Any, again: Callable[[Any], Call[CompletionResponse]], repair: int) -> Mending:
+    from llmkit.mending import Mending, check_repair
+
+    request = call.job.request
+    if request is None or request.response_format is None:
+        msg = "repair says nothing without response_format."
+        raise ConfigurationError(msg)
+    return Mending(messages=messages, ask=again, left=check_repair(repair))
+
+
+def _with_answer(error: StructuredOutputError, answer: CompletionResponse) -> StructuredOutputError:
+    error.attempts, error.response = answer.attempts, answer
+    return error
 
 
 def _finish_listing(models: list[ModelInfo], call: Call[list[ModelInfo]]) -> list[ModelInfo]:

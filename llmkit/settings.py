@@ -15,7 +15,7 @@ from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
 from llmkit.hooks import Hook, as_hooks
 from llmkit.models.request import check_headers, check_parameter, check_seconds
-from llmkit.providers import Provider
+from llmkit.providers import Provider, as_row
 from llmkit.resilience.breaker import CircuitBreakerConfig
 from llmkit.resilience.budget import Budget, budget_of
 from llmkit.resilience.hedge import Hedge
@@ -27,7 +27,7 @@ from llmkit.spelling import refuse_unknown
 from llmkit.strategies import check_strategy
 from llmkit.targets import Target, as_targets
 from llmkit.transport.settings import TransportSettings
-from llmkit.transport.standing_in import current_stand_in, default_model_of
+from llmkit.transport.standing_in import TransportMaker, current_stand_in, default_model_of
 
 __all__ = ["AuthArgument", "Settings"]
 
@@ -106,7 +106,7 @@ class Settings:
     """The arguments of ``Client`` and ``AsyncClient``; API reference, section "Sync"."""
 
     model: str | None = None
-    provider: str | Provider | None = field(default=None, validator=_is_a(str, Provider))
+    provider: str | Provider | None = field(default=None, converter=as_row, validator=_is_a(str, Provider))
     api_key: str | None = field(default=None, repr=False, validator=_is_a(str))
     api_keys: Sequence[str] | APIKeyPool | None = field(default=None, repr=False, validator=_keys)
     auth: AuthArgument = field(default=None, repr=False)
@@ -151,7 +151,8 @@ class Settings:
         for name, value in self.defaults.items():
             if value is not None and name != "system":
                 check_parameter(name, value)
-        if self.untrusted_base_url and self.transport is not None:
+        # What stands in for a transport either sends nothing, or sends by the client's own.
+        if self.untrusted_base_url and self.transport is not None and not isinstance(self.transport, TransportMaker):
             msg = "untrusted_base_url=True is kept to by the client's own transport; with transport= nobody would."
             raise ConfigurationError(msg)
         self.make_auth()

@@ -18,12 +18,14 @@ from attrs import field, frozen
 from llmkit.errors import ConfigurationError, StructuredOutputError
 from llmkit.schema.annotations import is_hashable, is_pydantic, is_record
 from llmkit.schema.describing import schema_of
+from llmkit.schema.growing import MISSING, GrowingJson
 from llmkit.schema.mismatch import Mismatch
 from llmkit.schema.nodes import Schema, copied, is_object, mapped, rooted
+from llmkit.schema.partial import grown
 from llmkit.schema.strict import drop_nulls
 from llmkit.tools import checked_name
 
-__all__ = ["ResponseFormat", "as_response_format", "parse"]
+__all__ = ["Growth", "ResponseFormat", "as_response_format", "parse"]
 
 _SCHEMA_WORDS = frozenset(("type", "properties", "items", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "not"))
 _TYPE_NAMES = ("object", "array", "string", "number", "integer", "boolean", "null")
@@ -166,6 +168,30 @@ def _fitted(shape: ResponseFormat, answer: Any) -> Any:
     from llmkit.schema.structuring import structure  # loads cattrs
 
     return structure(value, shape.type)
+
+
+class Growth:
+    """An answer in a shape while it grows: ``feed`` it text, and ``value`` is the instance of what there is."""
+
+    def __init__(self, shape: ResponseFormat) -> None:
+        self._shape = shape
+        self._reader = GrowingJson()
+        self.value: Any = MISSING
+
+    def feed(self, text: str) -> bool:
+        """Add *text*, and return whether ``value`` is another than before."""
+        if not self._reader.feed(text):
+            return False
+        before, self.value = self.value, self._grown()
+        return self.value is not MISSING and (before is MISSING or bool(before != self.value))
+
+    def _grown(self) -> Any:
+        given = self._reader.value
+        if self._shape.wrapped:
+            # Some models leave the wrapping out, as ``_unwrapped`` knows: then the first value tells.
+            wrapped = isinstance(given, dict) and (not given or "value" in given)
+            given = given.get("value", MISSING) if wrapped else given
+        return grown(given, Any if self._shape.type is None else self._shape.type)
 
 
 def _unwrapped(shape: ResponseFormat, answer: Any) -> Any:

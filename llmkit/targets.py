@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from llmkit.errors import ConfigurationError
 from llmkit.kinds import KINDS
-from llmkit.providers import Provider
+from llmkit.providers import Provider, as_row
 from llmkit.resilience.checks import number
 from llmkit.resilience.keys import APIKeyPool
 
@@ -40,7 +40,7 @@ class Target:
     """
 
     model: str | None = field(default=None, kw_only=False)
-    provider: str | Provider | None = None
+    provider: str | Provider | None = field(default=None, converter=as_row)
     api_key: str | None = field(default=None, repr=False)
     api_keys: Sequence[str] | APIKeyPool | None = field(default=None, repr=False)
     auth: str | Callable[[], Mapping[str, str]] | bool | None = field(default=None, repr=False)

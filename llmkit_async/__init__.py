@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from llmkit_async.client import AsyncCompletionStream as AsyncCompletionStream
     from llmkit_async.clients import AsyncClients as AsyncClients
     from llmkit_async.clients import load_clients as load_clients
+    from llmkit_async.functions import llm_function as llm_function
     from llmkit_async.limits import AsyncTokenBucket as AsyncTokenBucket
     from llmkit_async.retrieval import AsyncRetriever as AsyncRetriever
     from llmkit_async.running import AsyncRunStream as AsyncRunStream
@@ -27,6 +28,7 @@ _HOME_OF = {
     "AsyncRetriever": "llmkit_async.retrieval",
     "AsyncRunStream": "llmkit_async.running",
     "AsyncTokenBucket": "llmkit_async.limits",
+    "llm_function": "llmkit_async.functions",
     "load_clients": "llmkit_async.clients",
 }
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from llmkit.errors import ConfigurationError, LLMKitError
 from llmkit.resilience.backing import abacked_off
@@ -17,6 +17,8 @@ from llmkit.routing import Router, given
 from llmkit.settings import Settings
 from llmkit.transport.standing_in import atransport_for
 from llmkit_async._cached import answered, aside
+from llmkit_async._local import AsyncLocalTransport
+from llmkit_async._mending import mended
 from llmkit_async.beginning import begun
 from llmkit_async.hedging import raced
 
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionChunk, CompletionResponse
     from llmkit.models.usage import TokenCount
-    from llmkit.providers import Provider
+    from llmkit.providers import LocalProvider, Provider
     from llmkit.resilience.budget import Amount, Budget
     from llmkit.resilience.hedge import Hedge
     from llmkit.resilience.keys import APIKeyPool
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncClient", "AsyncCompletionStream"]
 
 Answer = TypeVar("Answer")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class AsyncClient:
@@ -74,7 +78,7 @@ class AsyncClient:
         self,
         model: str | Target | Sequence[str | Target] | None = None,
         *,
-        provider: str | Provider | None = None,
+        provider: str | Provider | LocalProvider | None = None,
         api_key: str | None = None,
         api_keys: Sequence[str] | APIKeyPool | None = None,
         auth: str | Callable[[], Mapping[str, str]] | bool | None = None,
@@ -231,12 +235,14 @@ class AsyncClient:
         timeout: float | None = None,
         deadline: float | None = None,
         cache: bool | None = None,
+        repair: int = 0,
     ) -> CompletionResponse:
         """
         Return the model's answer to *messages*.
 
         Only what is given is sent. ``timeout`` is seconds to connect and for the longest silence, ``deadline`` seconds for the whole
-        call with all its waits and retries. ``cache=False`` passes the client's cache over.
+        call with all its waits and retries. ``cache=False`` passes the client's cache over. ``repair`` is how often an answer that does not
+        fit ``response_format`` is asked for once more, with the reason.
 
         Raises:
             ConfigurationError: If something given is wrong, and ``UnsupportedParameterError`` if the provider does not know it;
@@ -245,7 +251,7 @@ class AsyncClient:
             DeadlineExceededError: If the deadline passed first.
             StructuredOutputError: If the answer does not fit ``response_format``.
         """
-        return await self._answer(self._completion(False, locals()))
+        return await mended(self._answer, self._completion(False, locals()))
 
     def stream(
         self,
@@ -366,6 +372,23 @@ class AsyncClient:
 
         arguments.pop("self", None)
         return AsyncRunStream(self, streamed, self._router.active, arguments)
+
+    @overload
+    def function(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+
+    @overload
+    def function(self, /, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def function(self, function: Any = None, /, **options: Any) -> Any:
+        """
+        Return *function* answered by this client: its docstring is the prompt, its return annotation the type of the answer.
+
+        Used as ``@client.function`` or ``@client.function(temperature=0, repair=1)``; see ``llmkit.llm_function``.
+        """
+        from llmkit.functions import decorate
+
+        decorator = partial(decorate, client=self, options=options, default=None)
+        return decorator if function is None else decorator(function)
 
     async def embed(
         self,
@@ -538,6 +561,7 @@ class AsyncClient:
             timeout=arguments.pop("timeout"),
             deadline=arguments.pop("deadline"),
             cache=arguments.pop("cache"),
+            repair=arguments.pop("repair", 0),
             parameters={name: value for name, value in arguments.items() if value is not None and name != "self"},
         )
 
@@ -552,7 +576,8 @@ class AsyncClient:
         if call.lacks_token:
             await loop.run_in_executor(None, call.fetch_token)
         with await begun(call) as exchange:
-            exchange.read(await self._transport.send(exchange.http, timeout=exchange.timeout))
+            transport = exchange.via(self._transport, AsyncLocalTransport)
+            exchange.read(await transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
 
     async def _send_all(self, calls: Sequence[Call[Answer]], at_once: int) -> list[Answer]:
@@ -580,7 +605,8 @@ class AsyncClient:
         if call.lacks_token:
             await loop.run_in_executor(None, call.fetch_token)
         with await begun(call) as exchange:
-            exchange.open(await self._transport.send(exchange.http, timeout=exchange.timeout, stream=True))
+            transport = exchange.via(self._transport, AsyncLocalTransport)
+            exchange.open(await transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:
                 exchange.ready.extend(await _more(exchange))
         exchange.check()
@@ -658,6 +684,24 @@ class AsyncCompletionStream:
         async for chunk in self:
             if chunk.text:
                 yield chunk.text
+
+    async def partial(self) -> AsyncGenerator[Any, None]:
+        """
+        Yield the answer as ``response_format`` wants it while it grows, and in the end ``response.parsed``, whole and checked.
+
+        What has not come yet is its field's default, or None; a text grows, everything else is there when it is whole. Nothing but the
+        last has passed the type's own checks.
+
+        Raises:
+            ConfigurationError: If no ``response_format`` was asked for.
+            StructuredOutputError: By the end of the iteration, if the answer does not fit.
+        """
+        growth = self._call.growth()
+        async for chunk in self:
+            if chunk.text and growth.feed(chunk.text):
+                yield growth.value
+        if not self.response.tool_calls:
+            yield self.response.parsed
 
     async def __aiter__(self) -> AsyncGenerator[CompletionChunk, None]:
         # A generator of its own: when a loop is left, it is dropped, and the stream with it.

@@ -40,11 +40,11 @@ FLOORS = [
     {"providers"},
     {"catalogue"},
     {"abilities", "config", "detection", "probe", "settings", "strategies", "targets"},
-    {"exchange", "failing", "call", "endpoints", "routing", "hedging", "embedding", "counting"},
+    {"exchange", "failing", "mending", "call", "endpoints", "routing", "hedging", "embedding", "counting"},
     {"loop", "batch"},
     {"running"},
     {"client"},
-    {"agent", "clients", "retrieval"},
+    {"agent", "clients", "functions", "retrieval"},
     {"testing"},
     {"cli"},
 ]

@@ -110,6 +110,10 @@ class AnthropicMessages:
 
     def body(self, request: CompletionRequest) -> dict[str, Any]:
         """Return the body of *request*, without what the caller lays over it."""
+        if self._asks_by_tool(request):
+            from llmkit.dialects.forced_tool import asking_by_tool
+
+            request = asking_by_tool(request)
         body: dict[str, Any] = {"model": request.model} if self.model_in_body else {}
         if self.version_in_body:
             body["anthropic_version"] = self.version_in_body
@@ -132,6 +136,14 @@ class AnthropicMessages:
         return body
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
+        answer = self._decoded(response, request)
+        if self._asks_by_tool(request):
+            from llmkit.dialects.forced_tool import as_answer
+
+            return as_answer(answer)
+        return answer
+
+    def _decoded(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
         if self.envelope and "amazon.eventstream" in response.headers.get("content-type", ""):
             from llmkit.dialects import anthropic_frames
 
@@ -144,6 +156,14 @@ class AnthropicMessages:
         return anthropic_answers.decode(self.owner, response, request.model)
 
     def decoder(self, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
+        decoder = self._decoder(response, request)
+        if self._asks_by_tool(request):
+            from llmkit.dialects.forced_tool import ToolDecoder
+
+            return ToolDecoder(decoder)
+        return decoder
+
+    def _decoder(self, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
         if self.envelope:
             from llmkit.dialects import anthropic_frames
 
@@ -208,13 +228,30 @@ class AnthropicMessages:
             return False
         return self.schemas_for is None or self.schemas_for(request.model)
 
+    def _holds_to(self, wanted: ResponseFormat, request: CompletionRequest) -> bool:
+        """Return whether the model can be held to the shape *wanted*."""
+        if wanted.schema is None or wanted.strict is False or not self._holds(request):
+            return False
+        from llmkit.dialects.anthropic_schema import is_holdable
+
+        return is_holdable(wanted.schema)
+
+    def _asks_by_tool(self, request: CompletionRequest) -> bool:
+        """Return whether the shape that is wanted is asked for as the arguments of a tool."""
+        wanted = request.response_format
+        if wanted is None or self._holds_to(wanted, request):
+            return False
+        from llmkit.dialects.forced_tool import can_ask_by_tool
+
+        return can_ask_by_tool(request, obeys=request.facts.forced_tools is True)
+
     def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, request: CompletionRequest) -> str | None:
         """Add the shape *wanted* to *body*, or return the words that ask for it where the model cannot be held to it."""
         if wanted.schema is None:
             return "Answer with one JSON object and nothing else."
-        from llmkit.dialects.anthropic_schema import held_schema, is_holdable
+        if self._holds_to(wanted, request):
+            from llmkit.dialects.anthropic_schema import held_schema
 
-        if self._holds(request) and wanted.strict is not False and is_holdable(wanted.schema):
             schema = held_schema(wanted.schema)
             if wanted.description and "description" not in schema:
                 schema["description"] = wanted.description

@@ -82,6 +82,10 @@ class BedrockConverse:
     def body(self, request: CompletionRequest, betas: str | None = None) -> dict[str, Any]:
         """Return the body of *request*, without what the caller lays over it. *betas* are names joined by commas."""
         rules = self.rules(request.model)
+        if self._asks_by_tool(request):
+            from llmkit.dialects.forced_tool import asking_by_tool
+
+            request = asking_by_tool(request)
         body: dict[str, Any] = {}
         wanted = request.response_format
         instruction = None if wanted is None else self._add_format(body, wanted, request, rules)
@@ -108,6 +112,14 @@ class BedrockConverse:
         return body
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
+        answer = self._decoded(response, request)
+        if self._asks_by_tool(request):
+            from llmkit.dialects.forced_tool import as_answer
+
+            return as_answer(answer)
+        return answer
+
+    def _decoded(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
         if bedrock_answers.is_stream(response):
             # A proxy that streams whether it is asked to or not.
             from llmkit.dialects.bedrock_stream import decode_as_whole
@@ -118,7 +130,12 @@ class BedrockConverse:
     def decoder(self, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
         from llmkit.dialects.bedrock_stream import decoder  # not needed by those who only want whole answers
 
-        return decoder(self.owner, response, request.model)
+        made = decoder(self.owner, response, request.model)
+        if self._asks_by_tool(request):
+            from llmkit.dialects.forced_tool import ToolDecoder
+
+            return ToolDecoder(made)
+        return made
 
     def fault(self, response: HttpResponse) -> Fault:
         from llmkit.dialects.aws_faults import read_fault
@@ -206,15 +223,27 @@ class BedrockConverse:
             )
         return {}  # unless it is told to, it does not think
 
+    def _asks_by_tool(self, request: CompletionRequest) -> bool:
+        """Return whether the shape that is wanted is asked for as the arguments of a tool."""
+        wanted = request.response_format
+        if wanted is None:
+            return False
+        rules = self.rules(request.model)
+        if _holds_to(wanted, request, rules):
+            return False
+        from llmkit.dialects.forced_tool import can_ask_by_tool
+
+        told = request.facts.forced_tools
+        obeys = told is not False and (told is True or (rules.choices is not None and "any" in rules.choices))
+        return can_ask_by_tool(request, obeys=obeys)
+
     def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, request: CompletionRequest, rules: ConverseRules) -> str | None:
         """Add the shape *wanted* to *body*, or return the words that ask for it where the model cannot be held to it."""
         if wanted.schema is None:
             return "Answer with one JSON object and nothing else."
-        from llmkit.dialects.anthropic_schema import held_schema, is_holdable
+        if _holds_to(wanted, request, rules):
+            from llmkit.dialects.anthropic_schema import held_schema
 
-        # Of a model that is not known, only the caller can know that it can be held to a schema.
-        holds = rules.schemas or (rules.schemas is None and wanted.strict is True)
-        if holds and "no_schemas" not in request.facts.traits and wanted.strict is not False and is_holdable(wanted.schema):
             shape = {"schema": written(held_schema(wanted.schema), "The schema of the answer"), "name": wanted.name}
             if wanted.description:
                 shape["description"] = wanted.description
@@ -286,3 +315,14 @@ def _quoted(model: str) -> str:
     from urllib.parse import quote
 
     return quote(model, safe="")
+
+
+def _holds_to(wanted: ResponseFormat, request: CompletionRequest, rules: ConverseRules) -> bool:
+    """Return whether the model can be held to the shape *wanted*."""
+    # Of a model that is not known, only the caller can know that it can be held to a schema.
+    holds = rules.schemas or (rules.schemas is None and wanted.strict is True)
+    if not holds or wanted.schema is None or wanted.strict is False or "no_schemas" in request.facts.traits:
+        return False
+    from llmkit.dialects.anthropic_schema import is_holdable
+
+    return is_holdable(wanted.schema)

@@ -7,6 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from llmkit.errors import LLMKitError
+
 __all__ = ["Fault"]
 
 
@@ -17,7 +19,7 @@ class Fault:
 
     ``status`` is the HTTP status, 200 for an error inside a good reply or stream. ``headers`` have lower-case names. ``error`` is the
     decoded error object (empty where the body was no JSON), ``body`` the text it came in. ``kind`` is set by a dialect that knows
-    better than the general rules what this is.
+    better than the general rules what this is. ``raised`` is an error of our own that already says all this, from a provider in Python.
     """
 
     status: int
@@ -30,3 +32,4 @@ class Fault:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     error: Mapping[str, Any] = field(factory=dict, repr=False)
     body: str = field(default="", repr=False)
+    raised: LLMKitError | None = field(default=None, repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmkit.providers.local import LocalProvider, as_row
 from llmkit.providers.provider import Means, Option, Provider
 from llmkit.providers.registry import (
     ROWS,
@@ -18,9 +19,11 @@ from llmkit.providers.registry import (
 
 __all__ = [
     "ROWS",
+    "LocalProvider",
     "Means",
     "Option",
     "Provider",
+    "as_row",
     "detectable",
     "discover",
     "embedding_providers",

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from llmkit.providers import registry
+from llmkit.providers.local import as_row
 from llmkit.providers.provider import Provider
 from llmkit.secrets import clean
 
@@ -61,9 +62,13 @@ def _registered(rows: registry.Registry, entry: EntryPoint) -> list[str]:
 def _rows_of(found: Any) -> Iterable[Provider]:
     if callable(found):
         found = found()
-    rows = () if found is None else (found,) if isinstance(found, Provider) else tuple(found)
-    for row in rows:
+    found = as_row(found)
+    if found is None:
+        return ()
+    rows = []
+    for row in (found,) if isinstance(found, Provider) else map(as_row, found):
         if not isinstance(row, Provider):
             msg = f"it gives a {type(row).__name__}, not a Provider."
             raise TypeError(msg)
+        rows.append(row)
     return rows

@@ -18,6 +18,7 @@ from llmkit.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
     from llmkit.dialects.embedding import Embedder, TokenCounter
+    from llmkit.providers.local import LocalProvider
 
 __all__ = ["Access", "Means", "Option", "Provider", "Row", "urls"]
 
@@ -112,6 +113,7 @@ class Provider:
         choose_counter: Gives the wire for counting tokens under the options, None where it does not count under them; None where it
             never does.
         completes: Whether it has models that answer, and not only such that embed.
+        local: What answers in place of a service, where it is no service.
     """
 
     name: str
@@ -143,6 +145,7 @@ class Provider:
     choose_counter: Callable[[Mapping[str, str]], TokenCounter | None] | None = None
     completes: bool = True
     batches: str = ""
+    local: LocalProvider | None = None
 
     @catalogue.default
     def _own_catalogue(self) -> tuple[str, ...]:
@@ -183,6 +186,8 @@ class Provider:
         return normalised(base, default_path=self.default_path)
 
     def _own_base(self, options: Mapping[str, str]) -> str:
+        if self.local is not None and self.base_url is not None:
+            return self.base_url  # a name for it, and no address
         if self.base_url is None:
             variables = f", or set {' or '.join(self.base_env)}" if self.base_env else ""
             msg = f"{self.name} is wherever you run it: pass base_url={variables}."

@@ -23,6 +23,7 @@ from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
 from llmkit.providers.embedders import COUNTERS, EMBEDDERS, EMBEDDING_MODELS, embeds_like_openai
+from llmkit.providers.local import LocalProvider
 from llmkit.providers.provider import Option, Provider, Row
 from llmkit.providers.table import ALIASES, DETECTED, LOCAL, MODEL_PREFIXES, TABLE
 from llmkit.spelling import nearest
@@ -245,6 +246,7 @@ def register_provider(
     dialect: Dialect | None = None,
     auth: Auth | AuthArgument = None,
     aliases: str | tuple[str, ...] | list[str] = (),
+    local: LocalProvider | None = None,
     replace: bool = False,
     **fields: Any,
 ) -> Provider:
@@ -259,6 +261,7 @@ def register_provider(
         auth: How the key is sent: a header's name, a callable that returns headers, False for not at all, or an ``Auth``; as a
             bearer token unless said.
         aliases: Other names for it.
+        local: What answers in its place, where it is no service: then it has neither an address nor a key.
         replace: Whether it may take the place of the provider that now has the name.
         **fields: Other fields of ``Provider``.
 
@@ -278,6 +281,8 @@ def register_provider(
         if _NAME.fullmatch(word) is None:
             msg = f"A provider's name is of lower-case letters, digits, dots, hyphens and underscores, not {word!r}."
             raise ConfigurationError(msg)
+    if local is not None:
+        return _registered(local, names, {"base_url": base_url, "env": env, "dialect": dialect, "auth": auth}, fields, replace=replace)
     if base_url is not None and "{" not in str(base_url):
         check_base_url(base_url)
     if dialect is not None and not callable(getattr(dialect, "encode_models", None)):
@@ -301,6 +306,21 @@ def register_provider(
         aliases=names[1:],
         **{"key_env": key_env, "key_required": bool(key_env), **fields},
     )
+    ROWS.add(row, replace=replace)
+    return row
+
+
+def _registered(
+    local: object, names: tuple[str, ...], unfit: Mapping[str, object], fields: Mapping[str, Any], *, replace: bool
+) -> Provider:
+    if not isinstance(local, LocalProvider):
+        msg = f"local is an instance of a LocalProvider, not {local!r}."
+        raise ConfigurationError(msg)
+    given = [name for name, value in unfit.items() if value not in (None, ())]
+    if given:
+        msg = f"A local provider is no service: it takes no {given[0]}."
+        raise ConfigurationError(msg)
+    row = evolve(local.row(names[0]), aliases=names[1:], **fields)
     ROWS.add(row, replace=replace)
     return row
 

@@ -26,12 +26,15 @@ def fake_llm(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     A running ``FakeServer``, with the environment pointing to it: plain ``Client()`` asks it, and so does ``Client("provider/model")``
     for every provider whose address can be set by a variable. Nothing leaves the machine.
     """
+    from llmkit.functions import forget_default_clients
     from llmkit.testing import FakeServer
 
     with FakeServer() as server:
         for name, value in _environment(server).items():
             monkeypatch.setenv(name, value)
+        forget_default_clients()
         yield server
+    forget_default_clients()
 
 
 def _environment(server: FakeServer) -> dict[str, str]:

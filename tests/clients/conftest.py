@@ -194,6 +194,11 @@ class DrivenStream:
         while (text := self.face.run(_next(texts))) is not None:
             yield text
 
+    def partial(self) -> Iterator[Any]:
+        instances = self.twin.partial()
+        while (instance := self.face.run(_next(instances))) is not None:
+            yield instance
+
     @property
     def response(self) -> CompletionResponse:
         return self.twin.response

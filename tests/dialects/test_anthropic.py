@@ -288,20 +288,33 @@ def test_a_description_of_the_shape_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "wanted", "words"),
+    ("model", "wanted", "words", "more"),
     [
-        ("claude-sonnet-4-5", "json", "Answer with one JSON object and nothing else."),
-        ("claude-sonnet-4-5", FREE, '"additionalProperties":{"type":"integer"}'),
-        ("claude-3-5-haiku-latest", SCHEMA, '"minimum":1'),
-        ("claude-sonnet-4-5", {"type": "json_schema", "json_schema": {"schema": SCHEMA, "strict": False}}, '"minimum":1'),
+        ("claude-sonnet-4-5", "json", "Answer with one JSON object and nothing else.", {}),
+        ("claude-sonnet-4-5", FREE, '"additionalProperties":{"type":"integer"}', {"reasoning": 2000}),
+        ("claude-3-5-haiku-latest", SCHEMA, '"minimum":1', {"tools": [Tool(name="count")]}),
+        ("some-model-or-other", FREE, '"additionalProperties":{"type":"integer"}', {}),
+        ("claude-sonnet-4-5", {"type": "json_schema", "json_schema": {"schema": SCHEMA, "strict": False}}, '"minimum":1', {}),
     ],
 )
-def test_a_shape_that_cannot_be_held_is_asked_for_in_words(model: str, wanted: Any, words: str) -> None:
+def test_a_shape_that_nothing_else_can_ask_for_is_asked_for_in_words(model: str, wanted: Any, words: str, more: Any) -> None:
     """At the end of the system prompt, so that what stands before it stays cached."""
-    sent = body([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}], model=model, response_format=wanted)
+    turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
+
+    sent = body(turns, model=model, response_format=wanted, **more)
 
     assert "output_config" not in sent
     assert ["Be kind.", True] == [sent["system"][0]["text"], words in sent["system"][1]["text"]]
+
+
+@pytest.mark.parametrize(("model", "wanted"), [("claude-3-5-haiku-latest", SCHEMA), ("claude-sonnet-4-5", FREE)])
+def test_a_shape_that_cannot_be_held_is_asked_for_by_a_tool(model: str, wanted: Any) -> None:
+    """Where the model can be made to call one."""
+    sent = body(model=model, response_format=wanted)
+
+    assert {"output_config", "system"} & set(sent) == set()
+    assert [("response", wanted["properties"])] == [(tool["name"], tool["input_schema"]["properties"]) for tool in sent["tools"]]
+    assert {"type": "tool", "name": "response"} == sent["tool_choice"]
 
 
 def test_a_host_without_schemas_is_told_in_words() -> None:

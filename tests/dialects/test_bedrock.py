@@ -229,15 +229,25 @@ def test_a_type_brings_its_name_and_description() -> None:
     assert ("City", "A city.") == (shape["name"], shape.get("description") or json.loads(shape["schema"])["description"])
 
 
-@pytest.mark.parametrize("model", [OPUS, NOVA, LLAMA, PROFILE, "us.anthropic.claude-3-7-sonnet-20250219-v1:0"])
-def test_who_cannot_be_held_is_told_the_schema(model: str) -> None:
+@pytest.mark.parametrize(("model", "more"), [(LLAMA, {}), (PROFILE, {}), (OPUS, {"reasoning": "low"}), (NOVA, {"tools": [look]})])
+def test_who_cannot_be_held_is_told_the_schema(model: str, more: Any) -> None:
     """At the end of the system prompt."""
-    said = body([Message("system", "Be brief."), user("Hi")], model=model, response_format=City)
+    said = body([Message("system", "Be brief."), user("Hi")], model=model, response_format=City, **more)
 
     assert "outputConfig" not in said
     assert ["Be brief."] == [block["text"] for block in said["system"][:-1]]
     assert "JSON Schema" in said["system"][-1]["text"]
     assert '"people"' in said["system"][-1]["text"]
+
+
+@pytest.mark.parametrize("model", [OPUS, NOVA, "us.anthropic.claude-3-7-sonnet-20250219-v1:0"])
+def test_who_cannot_be_held_but_made_to_call_is_asked_by_a_tool(model: str) -> None:
+    """Its arguments are the answer."""
+    said = body(model=model, response_format=City)
+
+    assert "outputConfig" not in said
+    assert ["City"] == [tool["toolSpec"]["name"] for tool in said["toolConfig"]["tools"]]
+    assert {"tool": {"name": "City"}} == said["toolConfig"]["toolChoice"]
 
 
 def test_a_caller_may_know_better_of_an_unknown_model() -> None:

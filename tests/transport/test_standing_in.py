@@ -78,3 +78,11 @@ def test_a_key_is_needed_unless_it_is_said_otherwise() -> None:
 
     assert needs_key(None)
     assert not needs_key(MockTransport())
+
+
+def test_an_address_that_is_somebody_elses_may_be_recorded_and_mocked() -> None:
+    """What is recorded goes through the client's own transport, and a mock sends nothing; another transport may do anything."""
+    Client("openai/gpt-4o-mini", untrusted_base_url=True, transport=MockTransport())
+
+    with pytest.raises(ConfigurationError, match="nobody would"):
+        Client("openai/gpt-4o-mini", api_key="sk-0123456789", untrusted_base_url=True, transport=Plain())
