@@ -12,7 +12,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import caching, cases
+from benchmarks import caching, cases, policies
 from benchmarks.measure import Result, server
 
 BASELINE = Path(__file__).with_name("baseline.json")
@@ -35,6 +35,7 @@ def main() -> None:
             *cases.streams_async(base, rounds),
             *caching.zipf(base, *((2_000, 400) if options.quick else (10_000, 2_000))),
             *caching.hits(base, rounds),
+            *policies.policies(rounds),
         ]
     baseline = json.loads(BASELINE.read_text())["ratios"] if BASELINE.exists() else {}
     print(table(results, baseline))

@@ -117,7 +117,10 @@ class LLMKitError(Exception):
     def advice(self) -> str:
         """What to do about it, in a sentence."""
         known = KINDS.get(self.kind)
-        return known.advice if known else ""
+        if known is None:
+            return ""
+        wait = "a while" if self.retry_after is None else f"{self.retry_after:.3g} s (error.retry_after)"
+        return known.advice.replace("{wait}", wait)
 
     def __str__(self) -> str:
         return "\n".join(line for line in (self._headline(), self._history(), self.advice) if line)
@@ -132,7 +135,8 @@ class LLMKitError(Exception):
         """Return the ledger in one line: a long one is cut in its middle."""
         if not self.attempts:
             return ""
-        tries = [attempt.brief() for attempt in self.attempts]
+        several = len({(attempt.provider, attempt.endpoint) for attempt in self.attempts}) > 1
+        tries = [f"{attempt.provider}: {attempt.brief()}" if several else attempt.brief() for attempt in self.attempts]
         if len(tries) > 6:
             tries[3:-3] = ["…"]
         note = ""
@@ -242,6 +246,13 @@ class AllProvidersFailedError(LLMKitError):
     def __init__(self, message: str = "", errors: Sequence[LLMKitError] = (), **facts: Any) -> None:
         super().__init__(message, **facts)
         self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        if not self.errors:
+            return super().__str__()
+        # Each with its own advice: that of the last would be taken for that of all.
+        told = [" ".join(part for part in (error._headline(), error.advice) if part) for error in self.errors]
+        return "\n".join([f"None of {len(told)} endpoints answered:", *(f"- {line}" for line in told), *filter(None, [self._history()])])
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "errors": [error.to_dict() for error in self.errors]}

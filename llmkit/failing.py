@@ -95,7 +95,8 @@ def _headline(call: Call[Any], failure: Failure, text: str) -> str:
     if fault is None or fault.kind in ("malformed", "truncated", "protocol"):
         return f"{name}: {text}" if text else f"{name}: {failure.kind}"
     word = clean(fault.code or fault.type or failure.kind, call.secrets(), limit=80)
-    return f"{name} refused with {word}: {text}" if text else f"{name} refused with {word}"
+    what = "failed" if fault.status >= 500 else "refused"
+    return f"{name} {what} with {word}: {text}" if text else f"{name} {what} with {word}"
 
 
 def _short(word: str | None, secrets: tuple[str, ...]) -> str | None:

@@ -36,7 +36,7 @@ class Kind(NamedTuple):
 
     category: ErrorCategory
     retryable: bool  # whether the same request may succeed later without being changed
-    advice: str
+    advice: str  # {wait} stands for how long to wait
 
 
 _C = ErrorCategory
@@ -56,7 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "truncated": Kind(_C.NETWORK_ERROR, True, "The answer ended before it was complete; what was received is kept on the error."),
     "malformed": Kind(_C.INTERNAL_ERROR, True, "The answer was not what this API promises; check base_url, and see error.body."),
     "response_too_large": Kind(_C.VALIDATION_ERROR, False, "Ask for a shorter answer."),
-    "rate_limit": Kind(_C.RATE_LIMIT_ERROR, True, "Wait for error.retry_after seconds, add keys, or send less."),
+    "rate_limit": Kind(_C.RATE_LIMIT_ERROR, True, "Wait for {wait}, add keys, or send less."),
     "quota": Kind(_C.RATE_LIMIT_ERROR, False, "The account is out of credit or over its limit: see its billing page; waiting is no help."),
     "auth": Kind(_C.AUTHENTICATION_ERROR, False, "Check the key: that it is whole, not revoked, and meant for this host."),
     "permission": Kind(_C.PERMISSION_ERROR, False, "Ask for access to this model, or use another key, region or model."),
@@ -69,9 +69,9 @@ KINDS: Mapping[str, Kind] = {
     "server": Kind(_C.INTERNAL_ERROR, True, "The fault is the provider's; try again later, or add a fallback."),
     "overloaded": Kind(_C.TEMPORARY_ERROR, True, "The provider is overloaded; try again later, or add a fallback."),
     "redirect": Kind(_C.NETWORK_ERROR, False, "Redirects are not followed, as they would carry the key away: set base_url anew."),
-    "circuit_open": Kind(_C.TEMPORARY_ERROR, True, "It failed too often in a row and is being left alone for error.retry_after seconds."),
-    "no_key": Kind(_C.TEMPORARY_ERROR, True, "Every key rests or was refused; wait for error.retry_after seconds or add a key."),
-    "limiter": Kind(_C.RATE_LIMIT_ERROR, True, "The limit set on this client leaves no room in time; wait, or raise it."),
+    "circuit_open": Kind(_C.TEMPORARY_ERROR, True, "It failed too often and is left alone: wait for {wait}, or add a fallback."),
+    "no_key": Kind(_C.TEMPORARY_ERROR, True, "Every key rests or was refused: wait for {wait}, or add a key."),
+    "limiter": Kind(_C.RATE_LIMIT_ERROR, True, "Raise rate_limit= or the deadline, or send less."),
     "shared": Kind(_C.TEMPORARY_ERROR, True, "Check the Redis of shared=; on_loss='local' would go on without it."),
     "config": Kind(_C.VALIDATION_ERROR, False, ""),
     "unsupported": Kind(_C.VALIDATION_ERROR, False, ""),

@@ -34,7 +34,7 @@ Limit = Literal["connect_timeout", "read_timeout", "expired"]
 
 _LIMITS: dict[Limit, str] = {
     "connect_timeout": "no connection came about in time",
-    "read_timeout": "the peer fell silent",
+    "read_timeout": "the peer sent nothing in the time allowed",
     "expired": "the time allowed is over",
 }
 

@@ -295,3 +295,45 @@ def test_facts_are_the_errors_own() -> None:
     attempts.clear()
 
     assert ({"a": 1}, 1) == (error.metadata, len(error.attempts))
+
+
+@pytest.mark.parametrize(
+    ("kind", "wait", "words"),
+    [
+        ("rate_limit", 120.0, "Wait for 120 s (error.retry_after), add keys"),
+        ("rate_limit", None, "Wait for a while, add keys"),
+        ("circuit_open", 42.5, "wait for 42.5 s (error.retry_after)"),
+        ("no_key", 3.0, "wait for 3 s (error.retry_after)"),
+    ],
+)
+def test_the_advice_says_how_long_to_wait(kind: str, wait: float | None, words: str) -> None:
+    """In seconds where they are known."""
+    error = LLMKitError("Busy.", kind=kind, retry_after=wait)
+
+    assert words in error.advice
+    assert "{" not in error.advice
+
+
+def test_no_advice_has_an_open_place() -> None:
+    """Whatever the kind."""
+    assert [] == [kind for kind in KINDS if "{" in LLMKitError("x", kind=kind).advice]
+
+
+def test_each_endpoint_has_its_own_line_and_advice() -> None:
+    """That of the last would be taken for that of all; and the ledger says who was asked."""
+    first = errors.InternalError("openai failed", status_code=500, endpoint="https://a.example.com")
+    second = errors.AuthenticationError("anthropic refused", status_code=401, endpoint="https://b.example.com")
+    attempts = [
+        Attempt(number=1, provider="openai", model="m", endpoint="https://a.example.com", status=500, error="server"),
+        Attempt(number=2, provider="anthropic", model="n", endpoint="https://b.example.com", status=401, error="auth"),
+    ]
+
+    lines = str(AllProvidersFailedError("None of 2", [first, second], attempts=attempts)).splitlines()
+
+    assert "None of 2 endpoints answered:" == lines[0]
+    assert lines[1].startswith("- openai failed (500) [https://a.example.com]")
+    assert "The fault is the provider's" in lines[1]
+    assert "Check the key" in lines[2]
+    assert "openai: 500 server" in lines[3]
+    assert "anthropic: 401 auth" in lines[3]
+    assert 4 == len(lines)

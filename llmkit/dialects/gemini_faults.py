@@ -83,7 +83,7 @@ def load(body: bytes, response: HttpResponse) -> Any:
     try:
         return loads(body)
     except FramingError as error:
-        raise WireError.malformed(f"The reply is not JSON: {error}.", response) from None
+        raise WireError.malformed(f"The reply cannot be read: {error}.", response) from None
 
 
 def table(value: Any) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def load_json(body: bytes, response: HttpResponse, kinds: tuple[type, ...] = (di
     try:
         value = loads(body)
     except FramingError as error:
-        raise WireError.malformed(f"The reply is not JSON: {error}.", response) from None
+        raise WireError.malformed(f"The reply cannot be read: {error}.", response) from None
     if not isinstance(value, kinds):
         raise WireError.malformed("The reply is no JSON object.", response)
     return value

@@ -36,7 +36,7 @@ def decode(response: HttpResponse, request: CompletionRequest) -> CompletionResp
     try:
         value = loads(response.body)
     except FramingError as error:
-        raise WireError.malformed(f"The reply is not JSON: {error}.", response) from None
+        raise WireError.malformed(f"The reply cannot be read: {error}.", response) from None
     # One answer per prompt: a list where the pipeline takes several, an object where it does not.
     answer = value[0] if isinstance(value, list) and value else value
     if not isinstance(answer, dict):

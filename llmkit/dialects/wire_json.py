@@ -60,7 +60,7 @@ def object_in(response: HttpResponse) -> dict[str, Any]:
     try:
         value = loads(response.body)
     except FramingError as error:
-        raise WireError.malformed(f"The reply is not JSON: {error}.", response) from None
+        raise WireError.malformed(f"The reply cannot be read: {error}.", response) from None
     if not isinstance(value, dict):
         raise WireError.malformed("The reply is no JSON object.", response)
     return value

@@ -102,11 +102,13 @@ class KeyState:
             return "is being tried again by another call"
         found = [(self.cool_until, "rests")]
         if self.out is not None:
-            found.append((self.out_until, "was refused" if self.out == "auth" else "is out of credit or over its limit"))
+            found.append(
+                (self.out_until, "was refused and rests" if self.out == "auth" else "is out of credit or over its limit and rests")
+            )
         if model is not None and model in self.denied:
-            found.append((self.denied[model], f"may not use {model!r}"))
+            found.append((self.denied[model], f"may not use {model!r} and is not asked"))
         until, reason = max(found)
-        return f"{reason}, for {until - now:.1f} s more"
+        return f"{reason} for {until - now:,.0f} s more"
 
     def condition(self, now: float) -> str:
         """Return its state in one word: ready, cooling, ejected or trial."""

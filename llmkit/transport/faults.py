@@ -8,6 +8,7 @@ Rule 1: the answer is a new ``TransportError`` whose text names the peer and the
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import ssl
@@ -48,8 +49,9 @@ def connect_failure(peer: str, error: Exception) -> TransportError:
     if isinstance(error, TimeoutError):
         return TransportError("connect_timeout", f"{peer} did not answer in time")
     if isinstance(error, OSError):
-        is_local = error.errno in _LOCAL
-        return TransportError("connect", f"{peer}: {error.strerror or error}", local=is_local)
+        # asyncio has a text of its own, which says less than the system's.
+        reason = os.strerror(error.errno) if error.errno else error.strerror or error
+        return TransportError("connect", f"{peer}: {reason}", local=error.errno in _LOCAL)
     return TransportError("connect", f"{peer}: no connection came about ({type(error).__name__})")
 
 
@@ -63,7 +65,7 @@ def read_failure(peer: str, error: OSError, *, begun: bool, reused: bool) -> Tra
     """
     # The system gives up on a peer whose keep-alive probes stay unanswered with a time-out that has a number; a socket's own has none.
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
-        return TransportError("read_timeout", f"{peer} fell silent")
+        return TransportError("read_timeout", f"{peer} sent nothing in the time allowed")
     reason = error.strerror or type(error).__name__
     if isinstance(error, ssl.SSLError):
         reason = _tls_reason(error)

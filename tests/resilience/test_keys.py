@@ -360,9 +360,9 @@ def test_no_key_left_says_why_for_each_label(clock: Any) -> None:
         pool.acquire()
 
     assert [
-        "rests, for 12.0 s more",
-        "was refused, for 300.0 s more",
-        "is out of credit or over its limit, for 3600.0 s more",
+        "rests for 12 s more",
+        "was refused and rests for 300 s more",
+        "is out of credit or over its limit and rests for 3,600 s more",
     ] == list(caught.value.reasons.values())
     assert 12.0 == caught.value.retry_after
     with pytest.raises(NoAvailableKeyError):
