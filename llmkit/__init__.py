@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from llmkit.catalogue.estimates import estimate_cost as estimate_cost
     from llmkit.catalogue.registry import ModelRegistry as ModelRegistry
     from llmkit.client import Client as Client
-    from llmkit.client import CompletionStream as CompletionStream
     from llmkit.clients import Clients as Clients
     from llmkit.clients import load_clients as load_clients
     from llmkit.config.values import LLMConfig as LLMConfig
@@ -123,6 +122,7 @@ if TYPE_CHECKING:
     from llmkit.retrieval.retriever import Retriever as Retriever
     from llmkit.running import RunStream as RunStream
     from llmkit.shared.address import Shared as Shared
+    from llmkit.streaming import CompletionStream as CompletionStream
     from llmkit.targets import Target as Target
     from llmkit.tool_registry import ToolRegistry as ToolRegistry
     from llmkit.tools import Tool as Tool
@@ -140,7 +140,7 @@ _HOMES = {
     "llmkit.cache.memory": "LLMCache",
     "llmkit.cache.redis": "RedisCache",
     "llmkit.cache.sqlite": "SqliteCache",
-    "llmkit.client": "Client CompletionStream",
+    "llmkit.client": "Client",
     "llmkit.batch.items": "BatchItem BatchResult",
     "llmkit.catalogue.estimates": "estimate_cost",
     "llmkit.catalogue.registry": "ModelRegistry",
@@ -184,6 +184,7 @@ _HOMES = {
     "llmkit.retrieval.retriever": "Retriever",
     "llmkit.running": "RunStream",
     "llmkit.shared.address": "Shared",
+    "llmkit.streaming": "CompletionStream",
     "llmkit.targets": "Target",
     "llmkit.tool_registry": "ToolRegistry",
     "llmkit.tools": "Tool tool",

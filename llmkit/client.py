@@ -8,13 +8,13 @@ file with ``await`` in it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from llmkit.errors import ConfigurationError, LLMKitError
+from llmkit.errors import LLMKitError
 from llmkit.hedging import raced
 from llmkit.mending import mended
 from llmkit.providers.local_transport import LocalTransport
@@ -23,6 +23,7 @@ from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
 from llmkit.routing import Router, given
 from llmkit.settings import Settings
+from llmkit.streaming import CompletionStream, more
 from llmkit.transport.standing_in import transport_for
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from llmkit.batch.items import BatchItem, BatchResult
     from llmkit.batch.progress import ProgressArgument
     from llmkit.cache.base import ResponseCache
-    from llmkit.cache.calls import CachedCall
     from llmkit.call import Call
     from llmkit.config.values import LLMConfig
     from llmkit.detection import Detection
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from llmkit.models.estimator import UsageEstimator
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
     from llmkit.models.request import Reasoning
-    from llmkit.models.response import CompletionChunk, CompletionResponse
+    from llmkit.models.response import CompletionResponse
     from llmkit.models.usage import TokenCount
     from llmkit.providers import LocalProvider, Provider
     from llmkit.resilience.budget import Amount, Budget
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from llmkit.transport.base import Transport
     from llmkit.transport.standing_in import TransportMaker
 
-__all__ = ["Client", "CompletionStream"]
+__all__ = ["Client"]
 
 Answer = TypeVar("Answer")
 P = ParamSpec("P")
@@ -602,7 +602,7 @@ class Client:
             transport = exchange.via(self._transport, LocalTransport)
             exchange.open(transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:
-                exchange.ready.extend(_more(exchange))
+                exchange.ready.extend(more(exchange))
         exchange.check()
         return exchange
 
@@ -640,119 +640,3 @@ class Client:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._start(Settings(**state))
-
-
-class CompletionStream:
-    """
-    A streamed answer: iterate it for chunks, ``text_iter()`` for text only; ``response`` is the whole of it afterwards.
-
-    Leaving the loop, ``close()``, the end of a ``with`` and garbage collection all close the connection and give the key back.
-    """
-
-    def __init__(self, client: Client, call: Call[CompletionResponse]) -> None:
-        self._client = client
-        self._call = call
-        cached = client._router.cached(call)
-        self._chunks = self._read() if cached is None else self._replay(cached)
-        self._response: CompletionResponse | None = None
-
-    @property
-    def response(self) -> CompletionResponse:
-        """The whole answer, once the last chunk was read. Raises ``ConfigurationError`` before that."""
-        if self._response is None:
-            msg = "The stream has not been read to its end: iterate it first, or call collect()."
-            raise ConfigurationError(msg)
-        return self._response
-
-    def collect(self) -> CompletionResponse:
-        """Read what is left and return the whole answer."""
-        for _ in self._chunks:
-            pass
-        return self.response
-
-    def text_iter(self) -> Iterator[str]:
-        """Yield the text of each chunk that has some."""
-        for chunk in self:
-            if chunk.text:
-                yield chunk.text
-
-    def partial(self) -> Iterator[Any]:
-        """
-        Yield the answer as ``response_format`` wants it while it grows, and in the end ``response.parsed``, whole and checked.
-
-        What has not come yet is its field's default, or None; a text grows, everything else is there when it is whole. Nothing but the
-        last has passed the type's own checks.
-
-        Raises:
-            ConfigurationError: If no ``response_format`` was asked for.
-            StructuredOutputError: By the end of the iteration, if the answer does not fit.
-        """
-        growth = self._call.growth()
-        for chunk in self:
-            if chunk.text and growth.feed(chunk.text):
-                yield growth.value
-        if not self.response.tool_calls:
-            yield self.response.parsed
-
-    def __iter__(self) -> Iterator[CompletionChunk]:
-        # A generator of its own: when a loop is left, it is dropped, and the stream with it.
-        try:
-            yield from self._chunks
-        finally:
-            self.close()
-
-    def __next__(self) -> CompletionChunk:
-        return next(self._chunks)
-
-    def _read(self) -> Generator[CompletionChunk, None, None]:
-        exchange = raced(self._client._open, self._call)
-        with exchange:
-            yield from exchange.ready
-            exchange.ready = []
-            while not exchange.ended:
-                yield from _more(exchange)
-            if exchange.stream is not None:
-                exchange.stream.drain()
-        yield from exchange.ready
-        self._response = exchange.result()
-
-    def _replay(self, cached: CachedCall) -> Generator[CompletionChunk, None, None]:
-        """Yield the answer that is kept, else the stream, whose answer is kept then."""
-        found = cached.find()
-        if found is None:
-            chunks = self._read()
-            begun = False
-            try:
-                for chunk in chunks:
-                    begun = True
-                    yield chunk
-                cached.keep(self.response)
-                return
-            except LLMKitError as error:
-                found = None if begun else cached.rescue(error)
-                if found is None:
-                    raise
-            finally:
-                chunks.close()
-        yield from cached.replay(found)
-        self._response = found
-
-    def close(self) -> None:
-        """Close the connection and give the key back. Idempotent."""
-        self._chunks.close()
-
-    def __enter__(self) -> CompletionStream:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-
-def _more(exchange: Exchange[Any]) -> list[CompletionChunk]:
-    """Return the chunks that the next piece of the body brings."""
-    stream = exchange.stream
-    assert stream is not None  # else all was read already
-    stream.expire_in(exchange.patience())
-    data = next(exchange.pieces, None)
-    stream.expire_in(None)
-    return exchange.take(data)

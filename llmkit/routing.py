@@ -9,24 +9,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from llmkit._fork import renewed_in_child
-from llmkit.abilities import check_abilities
+from llmkit.asking import checked_request, unsupported
 from llmkit.cache.opening import open_cache
 from llmkit.call import Call, Job, Other
 from llmkit.cancelling import Cancellable
 from llmkit.catalogue.facts import is_embedding_model
-from llmkit.catalogue.registry import cost_of
 from llmkit.dialects.base import Place
 from llmkit.endpoints import Endpoint, Endpoints
-from llmkit.errors import ConfigurationError, LLMKitError, StructuredOutputError, UnsupportedParameterError
+from llmkit.errors import ConfigurationError, LLMKitError, UnsupportedParameterError
 from llmkit.hooks import Hooks
+from llmkit.jobs import completion_job, counting_job, embedding_job, listing_job, operation_job
 from llmkit.metering import Tracker, current_trackers
 from llmkit.models.reading import as_messages
-from llmkit.models.request import CompletionRequest, check_seconds, make_request
-from llmkit.models.response import CompletionResponse, FinishReason, priced, sealed
-from llmkit.models.usage import TokenCount, Usage
+from llmkit.models.request import check_seconds
+from llmkit.models.response import CompletionResponse
 from llmkit.providers import embedding_providers
 from llmkit.resilience.budget import Reservation, current_budgets, reserve
 from llmkit.resilience.deadline import Deadline, current_deadline
@@ -42,7 +39,6 @@ if TYPE_CHECKING:
     from llmkit.dialects.embedding import Embedder
     from llmkit.embedding import Embedding
     from llmkit.mending import Mending
-    from llmkit.models.embedding import EmbeddingRequest, EmbeddingResponse
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
 
 __all__ = ["Router", "given"]
@@ -149,16 +145,8 @@ class Router:
         return ranked(self.settings.strategy, (own, *self._candidates), turn=next(self._turns), chance=random.random)
 
     def _completing(self, endpoint: Endpoint, messages: Any, *, stream: bool, parameters: Mapping[str, Any]) -> Job[CompletionResponse]:
-        request, _ = self._request(endpoint, messages, stream=stream, parameters=parameters)
-        dialect = endpoint.dialect
-        return Job(
-            encode=lambda place: dialect.encode(request, place),
-            decode=lambda response: dialect.decode(response, request),
-            finish=_finish_completion,
-            charge=_charge_completion,
-            foresee=lambda endpoint: _foreseen(request, endpoint),
-            request=request,
-        )
+        request, _ = checked_request(endpoint, self.settings, messages, stream=stream, parameters=parameters)
+        return completion_job(endpoint, request)
 
     def embedding(
         self,
@@ -185,12 +173,12 @@ class Router:
         name = endpoint.provider.name
         unknown = sorted(parameters.keys() - embedder.parameters)
         if unknown and not self.settings.drop_params:
-            raise _unsupported(name, unknown, name)
+            raise unsupported(name, unknown, name)
         said = {parameter: value for parameter, value in parameters.items() if parameter not in unknown}
         request = make_embedding_request(inputs, model=endpoint.model, **said)
         most_tokens = None if endpoint.limiter is None else endpoint.limiter.most_tokens
         calls = [
-            self._call(endpoint, _embedding_job(embedder, piece), timeout=timeout, deadline=deadline)
+            self._call(endpoint, embedding_job(embedder, piece), timeout=timeout, deadline=deadline)
             for piece in pieces(request, embedder, name, most_tokens)
         ]
         return Embedding(calls=calls, at_once=max_concurrency)
@@ -220,19 +208,14 @@ class Router:
         **parameters: Any,
     ) -> Counting:
         """Return the question how many tokens *messages* are; *parameters* holds those that were said, none of them None."""
-        from llmkit.counting import Counting, counted
+        from llmkit.counting import Counting
 
         endpoint = self.endpoint(model)
-        request, _ = self._request(endpoint, messages, stream=False, parameters=parameters)
+        request, _ = checked_request(endpoint, self.settings, messages, stream=False, parameters=parameters)
         counter = endpoint.counter
         if counter is None:
             return Counting(request=request, call=None)
-        job = Job(
-            encode=lambda place: counter.encode(request, place),
-            decode=lambda response: TokenCount(counter.decode(response)),
-            finish=counted,
-        )
-        call = self._call(endpoint, job, timeout=timeout, deadline=deadline)
+        call = self._call(endpoint, counting_job(counter, request), timeout=timeout, deadline=deadline)
         return Counting(request=request, call=call, not_counted=counter.not_counted)
 
     def cached(self, call: Call[CompletionResponse]) -> CachedCall | None:
@@ -266,8 +249,8 @@ class Router:
     def batched(self, messages: Any, *, model: str | None, parameters: Mapping[str, Any]) -> Call[CompletionResponse]:
         """Return the call whose request goes into a batch at the provider, and whose answer comes out of it: it is never sent."""
         endpoint = self.endpoint(model)
-        job = self._completing(endpoint, messages, stream=False, parameters=parameters)
-        return self._call(endpoint, evolve(job, charge=_charge_batched), timeout=None, deadline=None)
+        request, _ = checked_request(endpoint, self.settings, messages, stream=False, parameters=parameters)
+        return self._call(endpoint, completion_job(endpoint, request, batched=True), timeout=None, deadline=None)
 
     def operation(
         self, encode: Callable[[Place], HttpRequest | None], decode: Callable[[HttpResponse], Any], *, once: bool = False
@@ -277,13 +260,7 @@ class Router:
 
         *once* says that it is not to be tried again, not even where a kept connection seems to have been gone.
         """
-
-        def encoded(place: Place) -> HttpRequest:
-            request = encode(place)
-            assert request is not None  # whoever has nothing to send makes no call
-            return request
-
-        call = self._call(self.default, Job(encode=encoded, decode=decode, finish=_finish_operation), timeout=None, deadline=None)
+        call = self._call(self.default, operation_job(encode, decode), timeout=None, deadline=None)
         if once:
             call.policy = None
             call.first("stale")
@@ -296,14 +273,7 @@ class Router:
         if dialect.encode_models(endpoint.place) is None:
             msg = f"{endpoint.provider.name} has no list of its models."
             raise UnsupportedParameterError(msg, "models", endpoint.provider.name)
-
-        def encode(place: Place) -> HttpRequest:
-            request = dialect.encode_models(place)
-            assert request is not None  # just tested
-            return request
-
-        job = Job(encode=encode, decode=dialect.decode_models, finish=_finish_listing)
-        return self._call(endpoint, job, timeout=timeout, deadline=None)
+        return self._call(endpoint, listing_job(dialect), timeout=timeout, deadline=None)
 
     def probe(self, *, model: str | None, timeout: float | None) -> Call[Any]:
         """Return the cheapest call that shows whether an endpoint answers and takes the key."""
@@ -324,7 +294,7 @@ class Router:
 
         endpoint = self.endpoint(model)
         said = {name: value for name, value in parameters.items() if value is not None}
-        request, dropped = self._request(endpoint, messages, stream=stream, parameters=said)
+        request, dropped = checked_request(endpoint, self.settings, messages, stream=stream, parameters=said)
         http = endpoint.dialect.encode(request, endpoint.place)
         endpoint.finish_headers(http)
         shown = {name: value if name.lower() in _SHOWN else "***" for name, value in http.headers.items()}
@@ -388,25 +358,6 @@ class Router:
             attempts=tuple(call.attempts),
         )
 
-    def _request(
-        self, endpoint: Endpoint, messages: Any, *, stream: bool, parameters: Mapping[str, Any]
-    ) -> tuple[CompletionRequest, list[str]]:
-        if not endpoint.provider.completes:
-            msg = f"{endpoint.provider.name} has embeddings only: call embed()."
-            raise UnsupportedParameterError(msg, "messages", endpoint.provider.name)
-        said = {**self.settings.defaults, **parameters} if self.settings.defaults else parameters
-        request = make_request(messages, model=endpoint.model, stream=stream, facts=endpoint.facts, **said)
-        if endpoint.said:
-            check_abilities(request, endpoint.said, endpoint.provider.name)
-        beyond = said.keys() - endpoint.parameters - {"system"}
-        unknown = sorted(name for name in beyond if getattr(request, name) not in (None, ()))
-        if not self.settings.drop_params:
-            if not unknown:
-                return request, []
-            who = endpoint.provider.name if unknown[0] not in endpoint.facts.refuses else endpoint.label
-            raise _unsupported(endpoint.provider.name, unknown, who)
-        return _without_unsayable(_without(request, unknown), unknown, endpoint)
-
     def _call(
         self,
         endpoint: Endpoint,
@@ -445,121 +396,9 @@ class Router:
 _SHOWN = frozenset({"content-type", "accept", "user-agent", "anthropic-version", "anthropic-beta"})
 
 
-def _without(request: CompletionRequest, names: Sequence[str]) -> CompletionRequest:
-    nothing: dict[str, Any] = {name: () if name == "tools" else None for name in names}
-    return evolve(request, **nothing)
-
-
-def _without_unsayable(request: CompletionRequest, dropped: list[str], endpoint: Endpoint) -> tuple[CompletionRequest, list[str]]:
-    """Return *request* without the values that its wire cannot say either, and all that was *dropped*."""
-    while True:
-        try:
-            endpoint.dialect.encode(request, endpoint.place)
-        except UnsupportedParameterError as error:
-            if error.parameter in dropped or getattr(request, error.parameter, None) in (None, ()):
-                raise
-            dropped = [*dropped, error.parameter]
-            request = _without(request, [error.parameter])
-        else:
-            return request, dropped
-
-
 def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was said of a method's *arguments*: all that are not None, without its object."""
     return {name: value for name, value in arguments.items() if value is not None and name != "self"}
-
-
-def _unsupported(provider: str, unknown: list[str], who: str) -> UnsupportedParameterError:
-    msg = (
-        f"{who} does not take {', '.join(unknown)}. Leave it out, say it in the provider's own words with "
-        "extra_body=, or make the client with drop_params=True."
-    )
-    return UnsupportedParameterError(msg, unknown[0], provider)
-
-
-def _embedding_job(embedder: Embedder, request: EmbeddingRequest) -> Job[EmbeddingResponse]:
-    return Job(
-        encode=lambda place: embedder.encode(request, place),
-        decode=lambda response: embedder.decode(response, request),
-        finish=_finish_embedding,
-        charge=_charge_embedding,
-        foresee=lambda _: _foreseen_embedding(request),
-    )
-
-
-def _foreseen_embedding(request: EmbeddingRequest) -> Usage:
-    from llmkit.embedding import estimate_inputs
-
-    return Usage(input_tokens=estimate_inputs(request))
-
-
-def _charge_embedding(answer: EmbeddingResponse, call: Call[EmbeddingResponse]) -> None:
-    endpoint = call.endpoint
-    cost = cost_of(endpoint.provider, answer.usage, endpoint.model, answer.model)
-    priced(answer, cost)
-    for tracker in call.trackers:
-        tracker.add(endpoint.label, answer.usage, cost)
-
-
-def _finish_embedding(answer: EmbeddingResponse, call: Call[EmbeddingResponse]) -> EmbeddingResponse:
-    return evolve(answer, provider=call.endpoint.provider.name, attempts=tuple(call.attempts), elapsed=call.clock() - call.started)
-
-
-def _foreseen(request: CompletionRequest, endpoint: Endpoint) -> Usage:
-    from llmkit.catalogue.estimates import estimate_usage
-
-    return estimate_usage(request, endpoint.provider, endpoint.model)
-
-
-def _finish_operation(answer: Any, call: Call[Any]) -> Any:
-    return answer
-
-
-def _charge_batched(answer: CompletionResponse, call: Call[CompletionResponse]) -> None:
-    _charge_completion(answer, call, batch=True)
-
-
-def _charge_completion(answer: CompletionResponse, call: Call[CompletionResponse], *, batch: bool = False) -> None:
-    endpoint = call.endpoint
-    provider, usage = endpoint.provider, answer.usage
-    cost, charged = answer.cost, None  # a provider in Python may say it itself
-    if cost is None and isinstance(answer.raw, dict):
-        cost = provider.reported_cost(answer.raw) if provider.reported_cost is not None else None
-        charged = provider.charges(answer.raw) if provider.charges is not None else None
-    if cost is None:
-        # Not by the model that answered where the one asked for is known: its name is the one that the user may have registered.
-        cost = cost_of(provider, charged or usage, endpoint.model, answer.model, batch=batch)
-    priced(answer, cost)
-    for tracker in call.trackers:
-        tracker.add(endpoint.label, usage, cost)
-
-
-def _finish_completion(answer: CompletionResponse, call: Call[CompletionResponse]) -> CompletionResponse:
-    finished = sealed(
-        answer,
-        provider=call.endpoint.provider.name,
-        attempts=tuple(call.attempts),
-        elapsed=call.clock() - call.started,
-    )
-    request = call.job.request
-    if request is None or request.response_format is None or finished.tool_calls:
-        return finished
-    return evolve(finished, parsed=_parsed(finished, request))
-
-
-def _parsed(answer: CompletionResponse, request: CompletionRequest) -> Any:
-    from llmkit.structured import parse
-
-    assert request.response_format is not None  # asked for
-    if answer.finish_reason in (FinishReason.REFUSAL, FinishReason.CONTENT_FILTER, FinishReason.LENGTH):
-        why = {"length": "was cut at max_tokens", "refusal": "is a refusal", "content_filter": "was filtered"}[answer.finish_reason.value]
-        msg = f"The answer {why}, so it is not the JSON that was asked for."
-        raise _with_answer(StructuredOutputError(msg, answer.text), answer)
-    try:
-        return parse(request.response_format, answer.text)
-    except StructuredOutputError as error:
-        _with_answer(error, answer)
-        raise
 
 
 def _mending(call: Call[CompletionResponse], messages: Any, again: Callable[[Any], Call[CompletionResponse]], repair: int) -> Mending:
@@ -570,12 +409,3 @@ def _mending(call: Call[CompletionResponse], messages: Any, again: Callable[[Any
         msg = "repair says nothing without response_format."
         raise ConfigurationError(msg)
     return Mending(messages=messages, ask=again, left=check_repair(repair))
-
-
-def _with_answer(error: StructuredOutputError, answer: CompletionResponse) -> StructuredOutputError:
-    error.attempts, error.response = answer.attempts, answer
-    return error
-
-
-def _finish_listing(models: list[ModelInfo], call: Call[list[ModelInfo]]) -> list[ModelInfo]:
-    return [evolve(model, provider=call.endpoint.provider.name) for model in models]

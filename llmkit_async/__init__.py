@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from llmkit_async.agent import Agent as Agent
     from llmkit_async.agent import AsyncAgent as AsyncAgent
     from llmkit_async.client import AsyncClient as AsyncClient
-    from llmkit_async.client import AsyncCompletionStream as AsyncCompletionStream
     from llmkit_async.clients import AsyncClients as AsyncClients
     from llmkit_async.clients import load_clients as load_clients
     from llmkit_async.functions import llm_function as llm_function
     from llmkit_async.limits import AsyncTokenBucket as AsyncTokenBucket
     from llmkit_async.retrieval import AsyncRetriever as AsyncRetriever
     from llmkit_async.running import AsyncRunStream as AsyncRunStream
+    from llmkit_async.streaming import AsyncCompletionStream as AsyncCompletionStream
     from llmkit_async.transport import AiohttpTransport as AiohttpTransport
 
 _HOME_OF = {
@@ -24,7 +24,7 @@ _HOME_OF = {
     "AsyncAgent": "llmkit_async.agent",
     "AsyncClient": "llmkit_async.client",
     "AsyncClients": "llmkit_async.clients",
-    "AsyncCompletionStream": "llmkit_async.client",
+    "AsyncCompletionStream": "llmkit_async.streaming",
     "AsyncRetriever": "llmkit_async.retrieval",
     "AsyncRunStream": "llmkit_async.running",
     "AsyncTokenBucket": "llmkit_async.limits",

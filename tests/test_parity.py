@@ -12,17 +12,19 @@ import pytest
 import llmkit.agent
 import llmkit.client
 import llmkit.running
+import llmkit.streaming
 import llmkit_async.agent
 import llmkit_async.client
 import llmkit_async.limits
 import llmkit_async.retrieval
 import llmkit_async.running
+import llmkit_async.streaming
 from llmkit.resilience.rates import TokenBucket
 from llmkit.retrieval import Retriever
 
 TWINS = [
     (llmkit.client.Client, llmkit_async.client.AsyncClient),
-    (llmkit.client.CompletionStream, llmkit_async.client.AsyncCompletionStream),
+    (llmkit.streaming.CompletionStream, llmkit_async.streaming.AsyncCompletionStream),
     (llmkit.running.RunStream, llmkit_async.running.AsyncRunStream),
     (llmkit.agent.Agent, llmkit_async.agent.AsyncAgent),
     (Retriever, llmkit_async.retrieval.AsyncRetriever),
