@@ -509,3 +509,14 @@ def test_it_can_be_checked(connect: Any) -> None:
     """By the cheapest question there is."""
     assert connect(Scripted("pong")).check().ok
     assert not connect(Scripted(OverloadedError("busy")), retry=None).check().ok
+
+
+def test_answers_are_kept(connect: Any) -> None:
+    """What is asked again, whole or streamed, is not asked of the engine; another question is."""
+    provider = Scripted("one", "two")
+    client = connect(provider, cache=True)
+
+    texts = [client.complete("Hi").text, client.complete("Hi").text, client.stream("Hi").collect().text, client.complete("Ho").text]
+
+    assert ["one", "one", "one", "two"] == texts
+    assert 2 == len(provider.requests)
