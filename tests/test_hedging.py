@@ -17,12 +17,17 @@ class Runner:
         self.other = rival
         self.discarded: list[object] = []
         self.is_cancelled = False
+        self.racing = False
+        self.came_to: object = None
 
     def rival(self) -> Runner | None:
         return self.other
 
     def cancel(self) -> None:
         self.is_cancelled = True
+
+    def decided(self, result: object = None, *, error: BaseException | None = None) -> None:
+        self.came_to = result if error is None else error
 
     def discard(self, result: object) -> None:
         self.discarded.append(result)
@@ -62,5 +67,6 @@ def test_one_that_arrives_later_is_cancelled_and_discarded() -> None:
         return "first"
 
     assert "second" == hedging.raced(send, first)
+    assert "second" == second.came_to
     eventually(lambda: first.discarded)
     assert ["first"] == first.discarded

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections import deque
 from typing import Any
 
 import pytest
@@ -198,6 +199,33 @@ def test_with_a_burst_no_minute_sees_more_than_its_worth(clock: Any) -> None:
     worst = max(sum(begin <= moment < begin + 60.0 for moment in granted[place : place + 700]) for place, begin in enumerate(granted))
     assert 595 <= worst <= 600
     assert len(granted) >= 0.97 * 10 * 300
+
+
+def test_many_callers_use_a_window_that_slides_and_are_served_in_turn(clock: Any) -> None:
+    """Sixty-four who always want one more, at a server that counts any minute: none is refused, and hardly anything is left."""
+    limiter = RateLimit(requests_per_minute=600, burst=12).make(clock)
+    line = deque((number, limiter.enter()) for number in range(64))
+    recent: deque[float] = deque()
+    served: list[int] = []
+    answered: list[bool] = []
+
+    while clock.now < 1300.0:
+        number, ticket = line.popleft()
+        clock.advance(ticket.delay() or 0.0)
+        assert not any(other.granted for _, other in line if not ticket.granted)
+        assert ticket.wait(0.0)
+        while recent and recent[0] <= clock.now - 60.0:
+            recent.popleft()
+        answered.append(len(recent) < 600)
+        recent.append(clock.now)
+        served.append(number)
+        line.append((len(served) + 63, limiter.enter()))
+        ticket.sent()
+        ticket.settle()
+
+    assert [*range(len(served))] == served
+    assert all(answered)
+    assert len(served) >= 0.95 * 10 * 300
 
 
 @pytest.mark.parametrize("fields", [{"burst": 5}, {"burst": 60, "requests_per_minute": 60}, {"burst": 0, "requests_per_minute": 60}])
