@@ -254,7 +254,7 @@ def test_a_document_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         (sse("[DONE]"), "truncated", "no message-end"),
         (sse(content("Hi"), "[DONE]"), "truncated", "no message-end"),
         (sse("[1]"), "malformed", "no JSON object"),
-        (sse("{nonsense}"), "malformed", "Not JSON"),
+        (sse("{nonsense}"), "malformed", "not JSON"),
         (b"<html>Bad gateway</html>", "malformed", "not JSON"),
         (b'{"a": 1}', "malformed", "no stream of events"),
         (b'{"message": "overloaded"}', "overloaded", "overloaded"),

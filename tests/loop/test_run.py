@@ -88,13 +88,13 @@ def test_a_transcript_is_whole_at_every_moment(
 
 
 def test_what_a_request_may_say_is_what_complete_takes() -> None:
-    """And nothing else: what is mistyped is refused."""
+    """And nothing else: what is mistyped is refused, and so is ``repair``, since an answer in a run may be followed by another step."""
     import inspect
 
     from llmkit import Client
 
     own = set(inspect.signature(Client.run).parameters)
-    taken = set(inspect.signature(Client.complete).parameters) - own - {"tools"}
+    taken = set(inspect.signature(Client.complete).parameters) - own - {"tools", "repair"}
 
     assert taken <= {*PARAMETERS, "timeout", "cache"}
     run_of(parameters=dict.fromkeys(taken))

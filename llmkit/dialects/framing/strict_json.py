@@ -54,15 +54,15 @@ def loads(data: bytes | str) -> Any:
     try:
         value, end = decode(text, 0 if text[:1] in "{[" else start_of(text))
     except JSONDecodeError as exc:
-        raise FramingError(f"Not JSON: {exc.msg}", byte_offset(text, exc.pos)) from None
+        raise FramingError(f"not JSON: {exc.msg}", byte_offset(text, exc.pos)) from None
     except FramingError:
         raise
     except RecursionError:
-        raise FramingError("Not readable as JSON: nested too deeply") from None
+        raise FramingError("not readable as JSON: nested too deeply") from None
     except ValueError:
-        raise FramingError("Not readable as JSON: a number with too many digits") from None
+        raise FramingError("not readable as JSON: a number with too many digits") from None
     if end != len(text) and text[end:].strip(WHITE_SPACE):
-        raise FramingError("Not JSON: something follows the document", byte_offset(text, end))
+        raise FramingError("not JSON: something follows the document", byte_offset(text, end))
     return value
 
 

@@ -79,17 +79,17 @@ def test_a_huge_exponent_is_infinite() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "Not JSON: Expecting value (at byte 0)"),
-        (b" \n", "Not JSON: Expecting value (at byte 2)"),
-        (b"\xef\xbb\xbf", "Not JSON: Expecting value (at byte 3)"),
-        (b"<html>", "Not JSON: Expecting value (at byte 0)"),
-        (b'{"a":1}{"b":2}', "Not JSON: something follows the document (at byte 7)"),
-        (b'\n{"a":1}xyz', "Not JSON: something follows the document (at byte 8)"),
-        ('{"漢":}'.encode(), "Not JSON: Expecting value (at byte 7)"),
-        (b"{}\x0c", "Not JSON: something follows the document (at byte 2)"),
-        ("{}\u00a0".encode(), "Not JSON: something follows the document (at byte 2)"),
-        (b'{"a":"' + b"x" * 20, "Not JSON: Unterminated string starting at (at byte 5)"),
-        (b"\xff\xfe{\x00}\x00", "Not JSON: Expecting value (at byte 0)"),
+        (b"", "not JSON: Expecting value (at byte 0)"),
+        (b" \n", "not JSON: Expecting value (at byte 2)"),
+        (b"\xef\xbb\xbf", "not JSON: Expecting value (at byte 3)"),
+        (b"<html>", "not JSON: Expecting value (at byte 0)"),
+        (b'{"a":1}{"b":2}', "not JSON: something follows the document (at byte 7)"),
+        (b'\n{"a":1}xyz', "not JSON: something follows the document (at byte 8)"),
+        ('{"漢":}'.encode(), "not JSON: Expecting value (at byte 7)"),
+        (b"{}\x0c", "not JSON: something follows the document (at byte 2)"),
+        ("{}\u00a0".encode(), "not JSON: something follows the document (at byte 2)"),
+        (b'{"a":"' + b"x" * 20, "not JSON: Unterminated string starting at (at byte 5)"),
+        (b"\xff\xfe{\x00}\x00", "not JSON: Expecting value (at byte 0)"),
     ],
 )
 def test_the_error_says_what_and_where(data: bytes, message: str) -> None:
