@@ -114,9 +114,9 @@ from llmkit.batch.lock import Lock
 lock = Lock(sys.argv[1])
 child = os.fork()
 if child == 0:
+    print(os.getpid(), flush=True)  # by the child: only then is what a fork begins with done
     sys.stdin.read()
     os._exit(0)
-print(child, flush=True)
 os.waitpid(child, 0)
 """
 
