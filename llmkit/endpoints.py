@@ -119,7 +119,8 @@ class Endpoint:
 
     def cost(self, usage: Usage) -> Decimal | None:
         """Return the dollars that *usage* costs here, where that is known; on one's own servers tokens cost nothing."""
-        return cost_of(self.provider, usage, self.model) if self.provider.per_token else Decimal(0)
+        known = cost_of(self.provider, usage, self.model)
+        return Decimal(0) if known is None and not self.provider.per_token else known
 
     @property
     def in_flight(self) -> int:

@@ -146,6 +146,17 @@ def test_ones_own_server_costs_nothing(connect: Connect, server: FakeServer) -> 
     assert 0 == budget.spent
 
 
+def test_a_price_that_was_told_counts_on_ones_own_server_too(connect: Connect, server: FakeServer) -> None:
+    """Who registers one means it: it is set aside before, and not only charged afterwards."""
+    ModelRegistry.register("vllm", "priced-by-the-test", price=Price(input=1, output=1))
+    client = connect("vllm/priced-by-the-test", budget="0.0005")
+
+    with pytest.raises(BudgetExceededError):
+        client.complete("Say hi", max_tokens=1000)
+
+    assert 0 == server.hits
+
+
 def test_a_list_of_models_costs_nothing(connect: Connect, server: FakeServer) -> None:
     """Nobody charges for it."""
     client = connect(MODEL, budget="0")

@@ -76,8 +76,8 @@ def test_another_kind_of_token_is_refused() -> None:
         (signed(claims(iss=SUBJECT)), "iss is not"),
         (signed(claims(iss=ISSUER.rstrip("="))), "iss is not"),
         (signed(claims(iat=time.time() + 0.5)), "whole seconds"),
-        (signed(claims(iat=int(time.time()) + 600)), "in the future"),
-        (signed(claims(exp=int(time.time()) + 7200)), "more than an hour"),
+        (signed(claims(iat=int(time.time()) + 86400, exp=int(time.time()) + 86460)), "in the future"),
+        (signed(claims(exp=int(time.time()) + 86400)), "more than an hour"),
         (signed(claims(iat=1, exp=2)), "expired"),
     ],
 )
