@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from llmkit.errors import LLMKitError
 from llmkit.hedging import raced
 from llmkit.mending import mended
-from llmkit.providers.local_transport import LocalTransport
 from llmkit.resilience.backing import backed_off
 from llmkit.resilience.breaker import CircuitBreaker, CircuitBreakerConfig
 from llmkit.resilience.retry import RetryConfig
@@ -571,7 +570,7 @@ class Client:
     @backed_off
     def _send(self, call: Call[Answer]) -> Answer:
         with call.attempt() as exchange:
-            transport = exchange.via(self._transport, LocalTransport)
+            transport = exchange.via(self._transport, _local_transport)
             exchange.read(transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
 
@@ -599,7 +598,7 @@ class Client:
     def _open(self, call: Call[CompletionResponse]) -> Exchange[CompletionResponse]:
         """Send a streaming request and read up to the first content: so far it may be tried again."""
         with call.attempt() as exchange:
-            transport = exchange.via(self._transport, LocalTransport)
+            transport = exchange.via(self._transport, _local_transport)
             exchange.open(transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:
                 exchange.ready.extend(more(exchange))
@@ -640,3 +639,9 @@ class Client:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._start(Settings(**state))
+
+
+def _local_transport(provider: LocalProvider) -> Transport:
+    from llmkit.providers.local_transport import LocalTransport  # for the few who have a provider in Python
+
+    return LocalTransport(provider)

@@ -253,11 +253,12 @@ class Exchange(Generic[Answer]):
 
     def _arrived(self, response: HttpResponse) -> None:
         self._response = response
+        is_good = 200 <= response.status < 300
         pace, self._pace = self._pace, None
         if pace is not None:
             # Now: at the end of a stream what its head said of limits is long out of date.
-            pace.learn(response.headers, time.time(), self.call.rough_tokens)
-        if not 200 <= response.status < 300:
+            pace.learn(response.headers, time.time(), self.call.rough_tokens, refused=not is_good)
+        if not is_good:
             raise WireError(self.call.endpoint.dialect.fault(response))
 
     # -- the end

@@ -17,7 +17,6 @@ from llmkit.routing import Router, given
 from llmkit.settings import Settings
 from llmkit.transport.standing_in import atransport_for
 from llmkit_async._cached import answered
-from llmkit_async._local import AsyncLocalTransport
 from llmkit_async._mending import mended
 from llmkit_async.beginning import begun
 from llmkit_async.hedging import raced
@@ -576,7 +575,7 @@ class AsyncClient:
         if call.lacks_token:
             await loop.run_in_executor(None, call.fetch_token)
         with await begun(call) as exchange:
-            transport = exchange.via(self._transport, AsyncLocalTransport)
+            transport = exchange.via(self._transport, _local_transport)
             exchange.read(await transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
 
@@ -605,7 +604,7 @@ class AsyncClient:
         if call.lacks_token:
             await loop.run_in_executor(None, call.fetch_token)
         with await begun(call) as exchange:
-            transport = exchange.via(self._transport, AsyncLocalTransport)
+            transport = exchange.via(self._transport, _local_transport)
             exchange.open(await transport.send(exchange.http, timeout=exchange.timeout, stream=True))
             while not exchange.begun and not exchange.ended:
                 exchange.ready.extend(await more(exchange))
@@ -658,3 +657,9 @@ def _cancellable(call: Call[Any]) -> asyncio.AbstractEventLoop:
     if task is not None:
         call.cut.arm(partial(loop.call_soon_threadsafe, task.cancel))
     return loop
+
+
+def _local_transport(provider: LocalProvider) -> AsyncTransport:
+    from llmkit_async._local import AsyncLocalTransport  # for the few who have a provider in Python
+
+    return AsyncLocalTransport(provider)

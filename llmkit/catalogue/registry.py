@@ -24,7 +24,7 @@ from llmkit.catalogue.table import UNKNOWN, Entry, Tariff
 from llmkit.errors import ConfigurationError
 from llmkit.models.capabilities import LLMCapabilities
 from llmkit.models.facts import ModelFacts
-from llmkit.models.price import Price
+from llmkit.models.price import Price, price_of
 from llmkit.models.usage import Usage
 from llmkit.providers import Provider, find_provider, owner_of, split_model
 
@@ -174,16 +174,15 @@ def cost_of(provider: Provider, usage: Usage, *models: str, batch: bool = False)
 
     *batch* asks for the price in the provider's own batches.
     """
-    from llmkit.models.price import price_of
-
     if not usage.reported:
         return None
-    entry = ModelRegistry._state.entry
-    tariff = next((tariff for model in models if model and (tariff := entry(provider, model).tariff) is not None), None)
-    if tariff is None:
-        return None
-    price = tariff.at(time.time())
-    return price_of(usage, price.batch if batch else price)
+    state = ModelRegistry._state
+    for model in models:
+        tariff = state.entry(provider, model).tariff if model else None
+        if tariff is not None:
+            price = tariff.at(time.time())
+            return price_of(usage, price.batch if batch else price)
+    return None
 
 
 def facts_at(provider: Provider, model: str) -> ModelFacts:

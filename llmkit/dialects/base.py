@@ -168,4 +168,7 @@ def merged(body: dict[str, Any], extra: Mapping[str, Any] | None) -> dict[str, A
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """Return the id under which the provider's support finds a request. *headers* have lower-case names."""
-    return next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
+    for name in REQUEST_IDS:
+        if headers.get(name):
+            return headers[name]
+    return None

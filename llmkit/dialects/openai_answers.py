@@ -118,9 +118,11 @@ def refuse_broken_off(raw: Any, response: HttpResponse) -> None:
 
 def usage_in(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the usage of an answer or an event, wherever this server puts it; None where it says none."""
-    extra = answer.get("x_groq")
-    found = (answer.get("usage"), extra.get("usage") if isinstance(extra, dict) else None)
-    return next((usage for usage in found if isinstance(usage, dict) and usage), None)
+    usage = answer.get("usage")
+    if not usage or not isinstance(usage, dict):
+        extra = answer.get("x_groq")
+        usage = extra.get("usage") if isinstance(extra, dict) else None
+    return usage if usage and isinstance(usage, dict) else None
 
 
 def read_usage(usage: Mapping[str, Any] | None, hidden_output: bool = False) -> Usage:

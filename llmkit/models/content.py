@@ -193,6 +193,8 @@ PARTS: tuple[type, ...] = get_args(Part)
 
 def as_parts(content: Any) -> tuple[Part, ...]:
     """Return *content* (a string, a part, or an iterable of both) as a tuple of parts; refuses anything else by name."""
+    if content.__class__ is tuple and len(content) == 1 and content[0].__class__ is Text:
+        return cast("tuple[Part, ...]", content)  # most answers
     if isinstance(content, str):
         return (Text(content),)
     if isinstance(content, PARTS):

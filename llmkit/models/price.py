@@ -89,14 +89,15 @@ def price_of(usage: Usage, price: Price | None) -> Decimal | None:
     plain, said = usage.input_tokens - read - written, usage.output_tokens - thought
     write = price.input if price.cache_write is None else price.cache_write
     total = _NOTHING
-    for tokens, rate in (
-        (plain, price.input),
-        (said, price.output),
-        (read, price.input if price.cache_read is None else price.cache_read),
-        (written - for_an_hour, write),
-        (for_an_hour, write if price.cache_write_1h is None else price.cache_write_1h),
-        (thought, price.output if price.reasoning is None else price.reasoning),
-    ):
+    kinds = [(plain, price.input), (said, price.output)]
+    if read or written or thought:
+        kinds += (
+            (read, price.input if price.cache_read is None else price.cache_read),
+            (written - for_an_hour, write),
+            (for_an_hour, write if price.cache_write_1h is None else price.cache_write_1h),
+            (thought, price.output if price.reasoning is None else price.reasoning),
+        )
+    for tokens, rate in kinds:
         if tokens > 0:
             if rate is None:
                 return None

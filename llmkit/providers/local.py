@@ -8,7 +8,6 @@ from llmkit.auth.base import NoAuth
 from llmkit.errors import ConfigurationError
 from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse
-from llmkit.providers.local_wire import LocalDialect
 from llmkit.providers.provider import Provider
 
 __all__ = ["LocalProvider", "as_row"]
@@ -68,6 +67,8 @@ class LocalProvider:
         if not any(map(self.implements, ("complete", "stream", "acomplete", "astream"))):
             msg = f"{type(self).__name__} implements neither complete() nor stream()."
             raise ConfigurationError(msg)
+        from llmkit.providers.local_wire import LocalDialect
+
         known = name or self.name
         return Provider(
             name=known,

@@ -7,6 +7,7 @@ Rule 3: durations and dates say when a limit will be whole again: it comes back 
         when a window ends: everything comes back at once then.
 Rule 4: what was not told again by its reset, and for as long after it, is forgotten.
 Rule 5: no header raises, whatever it holds; what makes no sense says nothing.
+Rule 6: while there is plenty of everything, replies are read every few milliseconds only: in between is counted what they may have used.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ __all__ = ["Pace", "Standing", "standings"]
 
 LONGEST_HOLD = 60.0  # seconds: of what lasts longer the provider's own refusal says more, or shows that we have misread it
 GLANCE = 0.05  # seconds until to look again, when it depends on replies that are under way
+UNREAD = 0.005  # seconds for which replies are not read where there is plenty: six headers take as long to read as an answer does
+PLENTY = 0.5  # of a limit
 
 # How long a limit lasts that says so in its name, and tells no reset.
 _PERIODS: Mapping[str, float] = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
@@ -185,6 +188,7 @@ class Pace:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._allowances: dict[str, _Allowance] = {}
+        self._read_at = -math.inf  # when replies are read again
         self._requests = 0  # under way
         self._tokens = 0.0
         self._lock = threading.RLock()
@@ -199,20 +203,27 @@ class Pace:
                 self._tokens += tokens
             return wait
 
-    def learn(self, headers: Mapping[str, Any], now: float, tokens: float = 0.0) -> None:
-        """A reply has come to a request for which ``delay(tokens)`` was 0.0, with *headers*, at *now* in Unix time."""
-        found = [] if not headers else list(_notices(headers))
+    def learn(self, headers: Mapping[str, Any], now: float, tokens: float = 0.0, *, refused: bool = False) -> None:
+        """
+        A reply has come to a request for which ``delay(tokens)`` was 0.0, with *headers*, at *now* in Unix time.
+
+        *refused* says that it is no answer; what such a reply tells is always read.
+        """
+        at = self._clock() if headers else -math.inf
+        found = list(_notices(headers)) if headers and (refused or at >= self._read_at) else []
         with self._lock:
             self._arrived(tokens)
-            if found:
-                at = self._clock()
-                for notice in found:
-                    self._allowances[notice.dimension] = _Allowance(notice, at, now)
+            for notice in found:
+                self._allowances[notice.dimension] = _Allowance(notice, at, now)
             if len(self._allowances) > len(found):
                 told = {notice.dimension for notice in found}
                 for dimension, allowance in self._allowances.items():
                     if dimension not in told:
                         allowance.level -= allowance.need(tokens)
+            if found:
+                self._read_at = at + UNREAD if self._has_plenty() else -math.inf
+            elif self._read_at > -math.inf and not self._has_plenty():
+                self._read_at = -math.inf
 
     def lost(self, tokens: float = 0.0) -> None:
         """No reply has come, or none will: the provider may have counted the request all the same."""
@@ -235,6 +246,9 @@ class Pace:
     def _arrived(self, tokens: float) -> None:
         self._requests = max(0, self._requests - 1)
         self._tokens = max(0.0, self._tokens - tokens) if self._requests else 0.0
+
+    def _has_plenty(self) -> bool:
+        return all(allowance.level >= PLENTY * allowance.limit for allowance in self._allowances.values())
 
     def _wait(self, tokens: float) -> float:
         longest = 0.0

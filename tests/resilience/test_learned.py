@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmkit.resilience.learned import GLANCE, LONGEST_HOLD, Pace, Standing, standings
+from llmkit.resilience.learned import GLANCE, LONGEST_HOLD, UNREAD, Pace, Standing, standings
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 
@@ -320,6 +320,44 @@ def test_more_may_come_in_than_went_out(clock: Any) -> None:
     pace.learn(told(1, "59s"), NOW)
 
     assert 0.0 == pace.delay()
+
+
+def test_while_there_is_plenty_replies_are_not_all_read(clock: Any) -> None:
+    """What a reply may have used is counted in its place, until a few milliseconds have passed."""
+    pace = paced(clock, told(50, "60s"))
+
+    pace.delay()
+    pace.learn(told(9, "60s"), NOW)
+
+    assert "Pace(requests=49)" == repr(pace)
+    clock.now += UNREAD
+    pace.delay()
+    pace.learn(told(9, "60s"), NOW)
+    assert "Pace(requests=9)" == repr(pace)
+
+
+def test_what_becomes_scarce_is_read_at_once(clock: Any) -> None:
+    """Below half of a limit, by our own account or by the provider's, each reply is read."""
+    pace = paced(clock, told(31, "60s"))
+    pace.delay()
+    pace.learn(told(30, "60s"), NOW)
+    pace.delay()
+    pace.learn(told(30, "60s"), NOW)
+
+    pace.delay()
+    pace.learn(told(5, "60s"), NOW)
+
+    assert "Pace(requests=5)" == repr(pace)
+
+
+def test_a_refusal_is_always_read(clock: Any) -> None:
+    """It says that there is nothing left, whatever the reply before it said."""
+    pace = paced(clock, told(60, "60s"))
+
+    pace.delay()
+    pace.learn(told(0, "60s"), NOW, refused=True)
+
+    assert 1.0 == pace.delay()
 
 
 def test_its_repr_shows_what_is_left(clock: Any) -> None:
