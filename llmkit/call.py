@@ -19,8 +19,9 @@ from attrs import define, evolve, field, frozen
 
 from llmkit.cancelling import Cancellable, Cut, cancelled
 from llmkit.errors import CircuitOpenError, ConfigurationError, LLMKitError, NoAvailableKeyError, RateLimitTimeoutError, SharedStateError
-from llmkit.exchange import Exchange, Held
+from llmkit.exchange import Exchange
 from llmkit.failing import all_failed, error_of, too_late
+from llmkit.holdings import Held
 from llmkit.hooks import Hooks
 from llmkit.models.ledger import Attempt
 from llmkit.models.request import CompletionRequest

@@ -17,31 +17,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import define, evolve, field, frozen
 
 from llmkit.cancelling import cancelled
 from llmkit.dialects.base import WireError
 from llmkit.errors import ConfigurationError
+from llmkit.holdings import Holdings, Outcome
 from llmkit.models.fault import Fault
 from llmkit.models.ledger import Attempt
 from llmkit.models.response import CompletionChunk, CompletionResponse
 from llmkit.resilience.classify import Rule, classify, is_expired, rule_for
 from llmkit.resilience.hints import retry_after
-from llmkit.resilience.learned import standings
 from llmkit.secrets import Headers, clean
 from llmkit.transport.base import AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Timeout, TransportError
 
 if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.dialects.base import StreamDecoder
-    from llmkit.models.usage import Usage
     from llmkit.providers.local import LocalProvider
-    from llmkit.resilience.breaker import Permit
-    from llmkit.resilience.budget import Reservation
-    from llmkit.resilience.keys import Lease
-    from llmkit.resilience.learned import Pace
     from llmkit.resilience.tickets import Admission
 
 __all__ = ["Exchange", "Failure"]
@@ -50,18 +45,7 @@ Answer = TypeVar("Answer")
 Way = TypeVar("Way")
 
 CONNECT_TIMEOUT = 5.0  # seconds for DNS, TCP and TLS together; what the official openai package allows
-LIMITED: tuple[Literal["requests", "tokens"], ...] = ("requests", "tokens")
-UNSENT = frozenset({"connect", "connect_timeout", "dns", "tls", "proxy"})  # before a byte of the request was on its way
 TIMED_OUT = frozenset({"connect_timeout", "read_timeout", "idle_timeout", "timeout"})
-UNREACHED = frozenset({"connect", "connect_timeout", "dns", "tls", "connection_lost"})  # that say something of all models at an address
-
-
-class Held(Exception):
-    """Not an error: the key has hardly anything left, by what the provider said, for ``wait`` seconds."""
-
-    def __init__(self, wait: float) -> None:
-        super().__init__(wait)
-        self.wait = wait
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -104,12 +88,7 @@ class Exchange(Generic[Answer]):
     pieces: Any = field(default=None, init=False)  # the one iterator over the stream's bytes
     _answer: Answer | None = field(default=None, init=False)
     _raised: BaseException | None = field(default=None, init=False)
-    _permit: Permit | None = field(default=None, init=False)
-    _site_permit: Permit | None = field(default=None, init=False)  # of the breaker that all models at the address share
-    _lease: Lease | None = field(default=None, init=False)
-    _ticket: Admission | None = field(default=None, init=False)
-    _reservation: Reservation | None = field(default=None, init=False)  # of the budgets
-    _pace: Pace | None = field(default=None, init=False)  # that is told how this ends
+    _holdings: Holdings = field(init=False)
     _response: HttpResponse | None = field(default=None, init=False)
     _decoder: StreamDecoder | None = field(default=None, init=False)
     _held: WireError | None = field(default=None, init=False)  # until the chunks before it are given out
@@ -122,52 +101,30 @@ class Exchange(Generic[Answer]):
     _bound: str = field(default="deadline", init=False)  # what it means when the time allowed to the transport is over
     _reached: tuple[float | None, float | None] = field(default=(None, None), init=False)  # connect and first byte, where no reply came
 
+    def __attrs_post_init__(self) -> None:
+        self._holdings = Holdings(self.call)
+
     # -- the beginning
 
     def begin(self, ticket: Admission | None = None) -> None:
         """
-        Take a permit of the breaker and a key of the pool, and put the credential on the request. *ticket* is the limiter's.
+        Take what the attempt needs, and put the credential on the request. *ticket* is the limiter's.
 
         Raises:
             CircuitOpenError: If the endpoint is left alone.
             NoAvailableKeyError: If no key can be used now.
+            Held: If the key's limit, by what the provider said, is nearly used up.
+            BudgetExceededError: If less is left than it may cost.
         """
-        call, endpoint = self.call, self.call.endpoint
-        if endpoint.breaker is not None:
-            self._permit = endpoint.breaker.acquire()
-        try:
-            if endpoint.site_breaker is not None:
-                self._site_permit = endpoint.site_breaker.acquire()
-            if endpoint.pool is not None:
-                self._lease = endpoint.pool.acquire(endpoint.model, exclude=call.refused_keys)
-            self._keep_pace()
-            key = self._lease.key if self._lease is not None else None
-            credential = endpoint.auth.headers(self.http, key)
-            self._reservation = call.reserve()
-        except BaseException:
-            self._give_back("neutral")
-            raise
+        credential = self._holdings.take(self.http, ticket)
         if credential:
-            if self._lease is None:
-                call.credentials |= Headers(credential).credentials()
+            if self._holdings.key is None:
+                self.call.credentials |= Headers(credential).credentials()
             headers = self.http.headers.copy()
             headers.update(credential)
             self.http = HttpRequest(method=self.http.method, url=self.http.url, headers=headers, body=self.http.body)
-        if endpoint.traffic is not None:
-            endpoint.traffic.begin()
-        self._ticket = ticket
-        self._started = call.clock()
+        self._started = self.call.clock()
         self._at = time.time()
-
-    def _keep_pace(self) -> None:
-        """Hold back where the provider has said that hardly anything is left for this key. Raises ``Held``."""
-        call = self.call
-        pace = call.endpoint.pace(self._lease.label if self._lease is not None else "")
-        wait = pace.delay(call.rough_tokens)
-        if wait > 0.0 and call.is_held(wait):
-            raise Held(wait)
-        if wait == 0.0:
-            self._pace = pace
 
     @property
     def timeout(self) -> Timeout:
@@ -254,10 +211,7 @@ class Exchange(Generic[Answer]):
     def _arrived(self, response: HttpResponse) -> None:
         self._response = response
         is_good = 200 <= response.status < 300
-        pace, self._pace = self._pace, None
-        if pace is not None:
-            # Now: at the end of a stream what its head said of limits is long out of date.
-            pace.learn(response.headers, time.time(), self.call.rough_tokens, refused=not is_good)
+        self._holdings.replied(response, refused=not is_good)
         if not is_good:
             raise WireError(self.call.endpoint.dialect.fault(response))
 
@@ -274,17 +228,15 @@ class Exchange(Generic[Answer]):
         if self._response is not None:
             self._response.discard()
         if isinstance(error, TransportError) and self.call.cut.is_made:
-            self._settle("success" if self.begun else "neutral", error="cancelled")
+            self._leave()
             self._raised = self.call.ended(self._cancelled())
             return True
         if isinstance(error, WireError):
             return self._fail(self._failure_of_fault(error.fault))
         if isinstance(error, TransportError):
             return self._fail(self._failure_of_transport(error))
-        # Not the endpoint's doing: a cancel, an interrupt, a stream left early, a bug, an answer that is not what was asked for. A
-        # stream that brought content before it was left has shown that the endpoint works.
-        self._charge(self._partial())
-        self._settle("success" if self.begun else "neutral", error="cancelled")
+        # Not the endpoint's doing: a cancel, an interrupt, a stream left early, a bug, an answer that is not what was asked for.
+        self._leave()
         self.call.ended(error)
         return False
 
@@ -325,113 +277,41 @@ class Exchange(Generic[Answer]):
 
     def _succeed(self, answer: Answer) -> None:
         self._answer = answer
-        self._settle("success")
         # Now, and not when it is asked for: it may be refused as not what was wanted, or the stream left at its last chunk.
         self.call.charge(answer)
-        if self._reservation is not None:
-            self._reservation.settle(getattr(answer, "cost", None))
+        self._settle("success", answer)
         self.call.succeeded()
 
-    def _charge(self, partial: CompletionResponse | None) -> None:
-        """Count what an attempt used that came to no answer, as far as the server had said it."""
-        if partial is not None and self._answer is None and not self._settled and partial.usage.reported:
-            self.call.charge(partial)
+    def _leave(self) -> None:
+        """End what somebody does not want any more. A stream that brought content before has shown that the endpoint works."""
+        self._charge(self._partial())
+        self._settle("success" if self.begun else "neutral", error="cancelled")
 
     def _fail(self, failure: Failure) -> bool:
         self._charge(failure.partial)
-        self._settle(failure.rule.breaker, failure)
+        self._settle(failure.rule.breaker, failure.partial, failure)
         self._raised = self.call.judge(failure)
         return True
 
-    def _settle(self, outcome: Literal["success", "failure", "neutral"], failure: Failure | None = None, error: str | None = None) -> None:
-        """Tell the policies and the ledger how it ended; only the first word counts."""
+    def _charge(self, partial: CompletionResponse | None) -> None:
+        """Count what an attempt used that came to no answer, as far as the server had said it."""
+        if partial is not None and not self._settled and partial.usage.reported:
+            self.call.charge(partial)
+
+    def _settle(self, outcome: Outcome, answer: object = None, failure: Failure | None = None, error: str | None = None) -> None:
+        """Tell the policies and the ledger how it ended, and with what *answer*, or part of one; only the first word counts."""
         if self._settled:
             return
-        if self._lease is not None and failure is not None:
-            self._mark_key(failure, self._lease)
-        if self._ticket is not None:
-            self._return_ticket(self._ticket, failure)
-        if self._reservation is not None and self._answer is None:
-            self._settle_reservation(self._reservation, failure)
-        self._give_back(outcome, failure.kind if failure is not None else None)
+        self._settled = True
+        self._holdings.give_back(outcome, failure, answer=answer, response=self._response, latency=self._latency(outcome))
         if failure is None or not failure.stale:
             self.call.note(self._entry(failure.kind if failure is not None else error, failure))
 
-    def _give_back(self, outcome: str, kind: str | None = None) -> None:
-        self._settled = True
-        if self._permit is not None:
-            getattr(self._permit, outcome)()
-        if self._site_permit is not None:
-            # Whatever was answered, somebody was there to answer it.
-            there = self._response is not None or outcome == "success"
-            getattr(self._site_permit, outcome if kind in UNREACHED and not there else "success" if there else "neutral")()
-        if self._started and self.call.endpoint.traffic is not None:
-            self.call.endpoint.traffic.end(self._latency(outcome))
-        pace, self._pace = self._pace, None
-        if pace is not None:
-            tell = pace.lost if self._started else pace.unsent
-            tell(self.call.rough_tokens)
-        if self._lease is not None:
-            if outcome == "success":
-                self._lease.good(self.call.endpoint.model)
-            self._lease.release()
-
-    def _settle_reservation(self, reservation: Reservation, failure: Failure | None) -> None:
-        """An attempt that came to nothing: what it may be charged for counts, as told or as it was foreseen."""
-        if failure is not None and not failure.begun and (failure.stale or not failure.rule.billed):
-            reservation.release()
-            return
-        partial = self._partial() if failure is None else failure.partial
-        reservation.settle(partial.cost if partial is not None else None)
-
-    def _return_ticket(self, ticket: Admission, failure: Failure | None) -> None:
-        if failure is not None and failure.kind in UNSENT:
-            ticket.cancel()
-            return
-        ticket.sent()
-        answer = self._answer if failure is None else failure.partial
-        usage: Usage | None = getattr(answer, "usage", None)  # some answers are mere lists
-        used = 0 if usage is None else usage.total_tokens
-        refused = failure is not None and failure.fault is not None and 400 <= failure.fault.status < 500
-        ticket.settle(used if used or refused else None)
-        if failure is not None and failure.kind == "rate_limit":
-            self._drain_limiter(failure)
-
-    def _drain_limiter(self, failure: Failure) -> None:
-        """The provider counts more than we do: where it says that nothing is left, nothing is left here."""
-        limiter, fault = self.call.endpoint.limiter, failure.fault
-        if limiter is None or fault is None:
-            return
-        told = {standing.dimension: standing for standing in standings(fault.headers, now=time.time())}
-        for dimension in LIMITED:
-            standing = told.get(dimension)
-            if standing is not None and standing.remaining == 0:
-                limiter.drained(dimension, failure.hint or standing.reset_in or 0.0)
-
-    def _latency(self, outcome: str) -> float | None:
+    def _latency(self, outcome: Outcome) -> float | None:
         """Return the seconds to the first content, or to a whole answer; None where there is neither."""
         if self._shown is not None:
             return self._shown - self._started
         return self.call.clock() - self._started if outcome == "success" else None
-
-    def _mark_key(self, failure: Failure, lease: Lease) -> None:
-        action = failure.rule.key
-        if action == "none":
-            return
-        pool = self.call.endpoint.pool
-        # The only key there is stays in use: nothing could take its place, and whether it works again only asking can tell.
-        lone = pool is not None and len(pool) == 1
-        if action == "cool":
-            if failure.hint is not None or not lone:
-                lease.cool(failure.hint)
-            return
-        self.call.refused_keys |= {lease.label}
-        if lone:
-            return
-        if action == "eject_model":
-            lease.forbid(self.call.endpoint.model)
-        else:
-            lease.eject("auth" if action == "eject_auth" else "quota")
 
     def _entry(self, error: str | None, failure: Failure | None) -> Attempt:
         call, endpoint, response = self.call, self.call.endpoint, self._response
@@ -441,7 +321,7 @@ class Exchange(Generic[Answer]):
             provider=endpoint.provider.name,
             model=endpoint.model,
             endpoint=endpoint.origin,
-            key=self._lease.label if self._lease is not None else None,
+            key=self._holdings.key,
             status=response.status if response is not None else None,
             request_id=self._request_id(failure),
             error=error,

@@ -40,7 +40,7 @@ FLOORS = [
     {"providers"},
     {"catalogue"},
     {"abilities", "config", "detection", "probe", "settings", "strategies", "targets"},
-    {"exchange", "failing", "mending", "call", "endpoints", "asking", "jobs", "routing", "hedging", "embedding", "counting"},
+    {"exchange", "holdings", "failing", "mending", "call", "endpoints", "asking", "jobs", "routing", "hedging", "embedding", "counting"},
     {"loop", "batch"},
     {"running", "streaming"},
     {"client"},
@@ -110,7 +110,7 @@ def test_llmkit_never_imports_its_twin() -> None:
 def test_a_dialect_is_pure(path: Path) -> None:
     """No client, no policy, no clock, no environment, no socket, no file."""
     forbidden = {"time", "os", "socket", "random", "threading", "asyncio", "pathlib", "urllib.request", "secrets", "uuid", "datetime"}
-    rooms = {"client", "call", "exchange", "endpoints", "routing", "resilience", "providers", "settings", "detection", "auth"}
+    rooms = {"client", "call", "exchange", "holdings", "endpoints", "routing", "resilience", "providers", "settings", "detection", "auth"}
 
     used = set(imports(path))
 

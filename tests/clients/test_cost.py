@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import threading
 from collections.abc import Callable
@@ -187,6 +188,21 @@ def test_what_a_stream_had_used_when_it_was_left_is_counted(connect: Connect, se
 
     with client.stream("Say hi") as stream:
         next(iter(stream))
+
+    assert (8000, 1) == (client.usage.input_tokens, client.usage.answers)
+
+
+def test_what_a_stream_had_used_when_it_was_cancelled_is_counted(connect: Connect, server: FakeServer) -> None:
+    """By ``cancel_all`` as well as by its reader."""
+    client = connect("anthropic/claude-sonnet-4-5", base_url=server.url("anthropic"))
+    server.enqueue(Reply("one two three four five six", usage=CLAUDE, stall_after=5))
+    stream = client.stream("Say hi")
+    chunks = iter(stream)
+    next(chunks)
+
+    client.cancel_all()
+    with pytest.raises((concurrent.futures.CancelledError, asyncio.CancelledError)):
+        list(chunks)
 
     assert (8000, 1) == (client.usage.input_tokens, client.usage.answers)
 
