@@ -17,6 +17,7 @@ from llmkit.dialects.anthropic_stream import Assembly
 from llmkit.dialects.aws_stream import FramedEvents
 from llmkit.dialects.base import StreamDecoder, WireError
 from llmkit.dialects.framing import loads
+from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import word
 from llmkit.models.response import CompletionChunk, CompletionResponse
@@ -40,13 +41,11 @@ def decoder(owner: str, response: HttpResponse, asked: str) -> StreamDecoder:
 
 
 @define(kw_only=True)
-class FramedMessage:
+class FramedMessage(StreamReader):
     """The decoder of a stream of chunks."""
 
     owner: str
-    answer_to: HttpResponse
     asked: str
-    ended: bool = False
     _frames: FramedEvents = field(init=False)
     _made: Assembly = field(init=False)
 
@@ -54,29 +53,19 @@ class FramedMessage:
         self._frames = FramedEvents(self.answer_to)
         self._made = Assembly(owner=self.owner, answer_to=self.answer_to, asked=self.asked)
 
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        chunks: list[CompletionChunk] = []
-        if self.ended:
-            return chunks
-        try:
-            for kind, chunk in self._frames.read(data):
-                if kind == "chunk":
-                    self._made.take(self._event(chunk), chunks)
-                if self._made.stopped:
-                    self.ended = True
-                    break
-        except WireError as error:
-            error.chunks = chunks
-            raise
-        return chunks
+    def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+        for kind, chunk in self._frames.read(data):
+            if kind == "chunk":
+                self._made.take(self._event(chunk), chunks)
+            if self._made.stopped:
+                self.ended = True
+                break
 
-    def finish(self) -> list[CompletionChunk]:
-        chunks = self.feed(b"")
+    def _finish(self, chunks: list[CompletionChunk]) -> None:
+        self._read(b"", chunks)
         if not self._made.is_complete:
             message = "The stream ended before the answer was complete: neither a stop reason nor message_stop came."
             raise WireError.truncated(message, self.answer_to)
-        self.ended = True
-        return chunks
 
     def _event(self, chunk: dict[str, Any]) -> dict[str, Any]:
         try:

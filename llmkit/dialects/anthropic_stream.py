@@ -11,7 +11,6 @@ Source: Anthropic API reference, "Streaming Messages", and recorded streams; rea
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -27,7 +26,8 @@ from llmkit.dialects.anthropic_answers import (
     written,
 )
 from llmkit.dialects.base import StreamDecoder, WireError
-from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, object_in, word
 from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
@@ -227,45 +227,24 @@ class Assembly:
 
 
 @define(kw_only=True)
-class MessageStream:
+class MessageStream(StreamReader):
     """The decoder of a stream of server-sent events."""
 
     owner: str
-    answer_to: HttpResponse
     asked: str
-    ended: bool = False
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
     _made: Assembly = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._made = Assembly(owner=self.owner, answer_to=self.answer_to, asked=self.asked)
 
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        return [] if self.ended else self._read(self._sse.feed, data)
+    def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.feed(data), chunks)
 
-    def finish(self) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        chunks = self._read(self._sse.finish)
+    def _finish(self, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.finish(), chunks)
         if not self._made.is_complete:
-            error = self._cut_off()
-            error.chunks = chunks
-            raise error
-        self.ended = True
-        return chunks
-
-    def _read(self, events: Callable[..., list[SSEEvent]], *data: bytes) -> list[CompletionChunk]:
-        chunks: list[CompletionChunk] = []
-        try:
-            self._read_events(events(*data), chunks)
-        except FramingError as error:
-            fault = WireError.malformed(str(error), self.answer_to)
-            fault.chunks = chunks
-            raise fault from None
-        except WireError as error:
-            error.chunks = chunks
-            raise
-        return chunks
+            raise self._cut_off()
 
     def _read_events(self, events: list[SSEEvent], chunks: list[CompletionChunk]) -> None:
         for event_type, data in events:
@@ -280,16 +259,13 @@ class MessageStream:
                 break
 
     def _cut_off(self) -> WireError:
-        rest = self._sse.leftover
-        if not rest or self._sse.stops_inside or self._made.has_begun:
-            message = "The stream ended before the answer was complete: neither a stop reason nor message_stop came."
-            return WireError.truncated(message, self.answer_to)
-        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)
-        try:
-            refuse_errors(object_in(whole), whole)
-        except WireError as error:
-            return error
-        return WireError.malformed("The reply is no stream of events.", whole)
+        return cut_off(
+            self.answer_to,
+            self._sse,
+            "The stream ended before the answer was complete: neither a stop reason nor message_stop came.",
+            has_begun=self._made.has_begun,
+            refuse=lambda whole: refuse_errors(object_in(whole), whole),
+        )
 
     def response(self) -> CompletionResponse:
         return self._made.response()

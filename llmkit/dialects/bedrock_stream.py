@@ -17,6 +17,7 @@ from attrs import define, field
 from llmkit.dialects.aws_stream import FramedEvents
 from llmkit.dialects.base import StreamDecoder, WireError
 from llmkit.dialects.bedrock_answers import decode, finish_reason, is_stream, read_answer, read_usage
+from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import word
 from llmkit.models.reading import decode_arguments
@@ -87,13 +88,11 @@ class BlockInMaking:
 
 
 @define(kw_only=True)
-class ConverseEvents:
+class ConverseEvents(StreamReader):
     """The decoder of a stream."""
 
     owner: str
-    answer_to: HttpResponse
     asked: str
-    ended: bool = False
     _frames: FramedEvents = field(init=False)
     _role: str = field(default="assistant", init=False)
     _blocks: list[BlockInMaking] = field(factory=list, init=False)
@@ -105,28 +104,17 @@ class ConverseEvents:
     def __attrs_post_init__(self) -> None:
         self._frames = FramedEvents(self.answer_to)
 
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        return [] if self.ended else self._read(data)
+    def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+        for kind, event in self._frames.read(data):
+            self._take(kind, event, chunks)
+            if self.ended:
+                break
 
-    def _read(self, data: bytes) -> list[CompletionChunk]:
-        chunks: list[CompletionChunk] = []
-        try:
-            for kind, event in self._frames.read(data):
-                self._take(kind, event, chunks)
-                if self.ended:
-                    break
-        except WireError as error:
-            error.chunks = chunks
-            raise
-        return chunks
-
-    def finish(self) -> list[CompletionChunk]:
-        chunks = self.feed(b"")
+    def _finish(self, chunks: list[CompletionChunk]) -> None:
+        self._read(b"", chunks)
         if not self._stopped:
             message = "The stream ended before the answer was complete: no messageStop came."
             raise WireError.truncated(message, self.answer_to)
-        self.ended = True
-        return chunks
 
     def _take(self, kind: str, event: dict[str, Any], chunks: list[CompletionChunk]) -> None:
         if kind == "contentBlockDelta":

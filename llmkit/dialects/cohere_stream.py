@@ -8,7 +8,6 @@ Source: Cohere API reference, "Chat with streaming (v2)", the package cohere 7.3
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -25,7 +24,8 @@ from llmkit.dialects.cohere_answers import (
     refuse_error,
 )
 from llmkit.dialects.cohere_turns import PLAN
-from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, label, object_in, objects, word
 from llmkit.models.request import CompletionRequest
@@ -97,13 +97,11 @@ class _GrowingCall:
 
 
 @define(kw_only=True)
-class ChatEvents:
+class ChatEvents(StreamReader):
     """The decoder of a stream of events."""
 
     owner: str
-    answer_to: HttpResponse
     request: CompletionRequest
-    ended: bool = False
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
     _names: dict[str, str] = field(init=False)
     _id: str | None = field(default=None, init=False)
@@ -120,45 +118,22 @@ class ChatEvents:
     def __attrs_post_init__(self) -> None:
         self._names = names_of(self.request)
 
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        return [] if self.ended else self._read(self._sse.feed, data)
+    def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.feed(data), chunks)
 
-    def finish(self) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        chunks = self._read(self._sse.finish)
-        self._check_end(chunks)
-        return chunks
-
-    def _check_end(self, chunks: list[CompletionChunk]) -> None:
+    def _finish(self, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.finish(), chunks)
         if not self.ended:
-            error = self._cut_off()
-            error.chunks = chunks
-            raise error
+            raise self._cut_off()
 
     def _cut_off(self) -> WireError:
-        rest = self._sse.leftover
-        if self._begun or self._sse.stops_inside or not rest:
-            return WireError.truncated("The stream ended before the answer was complete: no message-end came.", self.answer_to)
-        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)
-        try:
-            refuse_error(object_in(whole), whole)
-        except WireError as error:
-            return error
-        return WireError.malformed("The reply is no stream of events.", whole)
-
-    def _read(self, events: Callable[..., list[SSEEvent]], *data: bytes) -> list[CompletionChunk]:
-        chunks: list[CompletionChunk] = []
-        try:
-            self._read_events(events(*data), chunks)
-        except FramingError as error:
-            fault = WireError.malformed(str(error), self.answer_to)
-            fault.chunks = chunks
-            raise fault from None
-        except WireError as error:
-            error.chunks = chunks
-            raise
-        return chunks
+        return cut_off(
+            self.answer_to,
+            self._sse,
+            "The stream ended before the answer was complete: no message-end came.",
+            has_begun=self._begun,
+            refuse=lambda whole: refuse_error(object_in(whole), whole),
+        )
 
     def _read_events(self, events: list[SSEEvent], chunks: list[CompletionChunk]) -> None:
         for event_type, data in events:

@@ -20,6 +20,7 @@ from llmkit.dialects.base import WireError
 from llmkit.dialects.framing import FramingError, SSEDecoder, loads
 from llmkit.dialects.gemini_answers import arguments_text, block_reason, finish_reason, made, read_call, read_usage
 from llmkit.dialects.gemini_faults import refuse_error, table
+from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.wire_json import word
 from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
@@ -90,13 +91,11 @@ class CandidateInMaking:
 
 
 @define(kw_only=True)
-class GeminiStream:
+class GeminiStream(StreamReader):
     """The decoder of one stream."""
 
     owner: str
-    answer_to: HttpResponse
     request: CompletionRequest
-    ended: bool = False
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
     _bare: bytearray | None = field(default=None, init=False)  # JSON that stands in no event
     _begins_line: bool = field(default=True, init=False)
@@ -107,26 +106,9 @@ class GeminiStream:
     _seen: bool = field(default=False, init=False)  # whether any event came
     _closing: bool = field(default=False, init=False)  # whether any came that may be the last
 
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        if self.ended or not data:
-            return []
-        chunks: list[CompletionChunk] = []
-        try:
-            self._take(data, chunks)
-        except FramingError as error:
-            raise self._with(chunks, WireError.malformed(str(error), self.answer_to)) from None
-        except WireError as error:
-            raise self._with(chunks, error) from None
-        if self._closing:
-            self.ended = self._is_proven() and self._has_all()
-        return chunks
-
-    @staticmethod
-    def _with(chunks: list[CompletionChunk], error: WireError) -> WireError:
-        error.chunks = chunks
-        return error
-
-    def _take(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+    def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+        if not data:
+            return
         if self._bare is not None:
             self._bare += data
             self._read_bare(chunks)
@@ -139,23 +121,15 @@ class GeminiStream:
         else:
             self._begins_line = data[-1] == LINE_FEED
             self._read_events(self._sse.feed(data), chunks)
+        if self._closing:
+            self.ended = self._is_proven() and self._has_all()
 
-    def finish(self) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        chunks: list[CompletionChunk] = []
-        try:
-            self._read_events(self._sse.finish(), chunks)
-            if self._bare:
-                self._read_bare(chunks, last=True)
-        except FramingError as error:
-            raise self._with(chunks, WireError.malformed(str(error), self.answer_to)) from None
-        except WireError as error:
-            raise self._with(chunks, error) from None
+    def _finish(self, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.finish(), chunks)
+        if self._bare:
+            self._read_bare(chunks, last=True)
         if not self._is_proven():
-            raise self._with(chunks, self._cut_off())
-        self.ended = True
-        return chunks
+            raise self._cut_off()
 
     def _cut_off(self) -> WireError:
         rest = bytes(self._bare or self._sse.leftover)

@@ -8,7 +8,6 @@ Source: Ollama, docs/api/streaming.mdx and server/routes.go at fb3076099 (August
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -16,6 +15,7 @@ from attrs import define, field
 from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.framing import FramingError, NDJSONDecoder, loads
 from llmkit.dialects.ollama_answers import MessageInMaking, finish_reason, read_usage, refuse_error
+from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.wire_json import word
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
@@ -34,13 +34,11 @@ def decode_as_whole(owner: str, response: HttpResponse, request: CompletionReque
 
 
 @define(kw_only=True)
-class ChatLines:
+class ChatLines(StreamReader):
     """The decoder of a stream. An answer that came whole, in one line, is a stream of one."""
 
     owner: str
-    answer_to: HttpResponse
     asked: str
-    ended: bool = False
     _over: bool = field(default=False, init=False)  # whether no more bytes come
     _lines: NDJSONDecoder = field(factory=NDJSONDecoder, init=False)
     _made: MessageInMaking = field(init=False)
@@ -52,38 +50,22 @@ class ChatLines:
     def __attrs_post_init__(self) -> None:
         self._made = MessageInMaking(self.owner)
 
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        return [] if self.ended else self._read(self._lines.feed, data)
+    def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+        self._read_lines(self._lines.feed(data), chunks)
 
-    def finish(self) -> list[CompletionChunk]:
-        if self.ended:
-            return []
+    def _finish(self, chunks: list[CompletionChunk]) -> None:
         self._over = True
-        chunks = self._read(self._lines.finish)
-        self._check_end(chunks)
-        return chunks
-
-    def _check_end(self, chunks: list[CompletionChunk]) -> None:
+        self._read_lines(self._lines.finish(), chunks)
         if not self.ended:
-            error = self._cut_off()
-            error.chunks = chunks
-            raise error
+            raise self._cut_off()
+
+    def _after(self, chunks: list[CompletionChunk], error: FramingError | WireError) -> WireError:
+        if isinstance(error, FramingError):
+            error = WireError.malformed(f"The reply is no stream of JSON lines: {error}.", self.answer_to)
+        return super()._after(chunks, error)
 
     def _cut_off(self) -> WireError:
         return WireError.truncated("The stream ended before the answer was complete: no line said that it is done.", self.answer_to)
-
-    def _read(self, lines: Callable[..., list[str]], *data: bytes) -> list[CompletionChunk]:
-        chunks: list[CompletionChunk] = []
-        try:
-            self._read_lines(lines(*data), chunks)
-        except FramingError as error:
-            fault = WireError.malformed(f"The reply is no stream of JSON lines: {error}.", self.answer_to)
-            fault.chunks = chunks
-            raise fault from None
-        except WireError as error:
-            error.chunks = chunks
-            raise
-        return chunks
 
     def _read_lines(self, lines: list[str], chunks: list[CompletionChunk]) -> None:
         for line in lines:

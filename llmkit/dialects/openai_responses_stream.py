@@ -10,15 +10,16 @@ Source: OpenAI API reference, "Streaming events" of Responses, and recorded stre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, evolve, field
 
 from llmkit.dialects.base import StreamDecoder, WireError
-from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
 from llmkit.dialects.openai_faults import load_json, refuse_errors
 from llmkit.dialects.openai_responses_answers import BROKEN, UNFINISHED, decode, is_stream, read_answer, read_usage, refuse_failure
+from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import objects, word
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
@@ -84,50 +85,30 @@ class ItemInMaking:
 
 
 @define(kw_only=True)
-class ResponseStream:
+class ResponseStream(StreamReader):
     """The decoder of a stream of server-sent events."""
 
     owner: str
-    answer_to: HttpResponse
     asked: str
-    ended: bool = False
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
     _head: dict[str, Any] = field(factory=dict, init=False)  # the response, as the last event that had it says
     _items: dict[int, ItemInMaking] = field(factory=dict, init=False)
     _calls: int = field(default=0, init=False)
     _answer: CompletionResponse | None = field(default=None, init=False)
 
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        return [] if self.ended else self._read(self._sse.feed, data)
+    def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.feed(data), chunks)
 
-    def finish(self) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        chunks = self._read(self._sse.finish)
+    def _finish(self, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.finish(), chunks)
         if self._answer is None:
-            error = self._cut_off()
-            error.chunks = chunks
-            raise error
-        return chunks
+            raise self._cut_off()
 
     def response(self) -> CompletionResponse:
         if self._answer is not None:
             return self._answer
         answer = read_answer(self.owner, {"object": "response", **self._head, "output": self._output()}, self.answer_to, self.asked)
         return evolve(answer, finish_reason=FinishReason.UNKNOWN)  # whatever its status: it has not ended
-
-    def _read(self, events: Callable[..., list[SSEEvent]], *data: bytes) -> list[CompletionChunk]:
-        chunks: list[CompletionChunk] = []
-        try:
-            self._read_events(events(*data), chunks)
-        except FramingError as error:
-            fault = WireError.malformed(str(error), self.answer_to)
-            fault.chunks = chunks
-            raise fault from None
-        except WireError as error:
-            error.chunks = chunks
-            raise
-        return chunks
 
     def _read_events(self, events: list[SSEEvent], chunks: list[CompletionChunk]) -> None:
         for event_type, data in events:
@@ -275,13 +256,10 @@ class ResponseStream:
         chunks.append(CompletionChunk("", "", None, answer.finish_reason, usage if usage.reported else None, event))
 
     def _cut_off(self) -> WireError:
-        rest = self._sse.leftover
-        if not rest or self._sse.stops_inside or self._head or self._items:
-            message = "The stream ended before the answer was complete: neither response.completed nor response.incomplete came."
-            return WireError.truncated(message, self.answer_to)
-        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)
-        try:
-            refuse_errors(load_json(rest, whole), whole)
-        except WireError as error:
-            return error
-        return WireError.malformed("The reply is no stream of events.", whole)
+        return cut_off(
+            self.answer_to,
+            self._sse,
+            "The stream ended before the answer was complete: neither response.completed nor response.incomplete came.",
+            has_begun=bool(self._head or self._items),
+            refuse=lambda whole: refuse_errors(load_json(whole.body, whole), whole),
+        )

@@ -8,16 +8,17 @@ Source: OpenAI API reference, "Chat completion chunk", and recorded streams of s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field
 
 from llmkit.dialects.base import StreamDecoder, WireError, request_id
-from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
 from llmkit.dialects.openai_answers import BROKEN_OFF, decode, finish_reason, is_stream, read_usage, refuse_broken_off, usage_in
 from llmkit.dialects.openai_faults import is_text, load_json, refuse_errors
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
+from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import label, word
 from llmkit.models.request import CompletionRequest
@@ -47,13 +48,11 @@ def decoder(quirks: Quirks, response: HttpResponse, request: CompletionRequest) 
 
 
 @define(kw_only=True)
-class ChatStream:
+class ChatStream(StreamReader):
     """The decoder of a Chat Completions stream."""
 
     quirks: Quirks
-    answer_to: HttpResponse
     asked: str
-    ended: bool = False
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
     _first: ChoiceInMaking = field(init=False)
     _choices: dict[int, ChoiceInMaking] = field(init=False)
@@ -66,30 +65,21 @@ class ChatStream:
         self._first = ChoiceInMaking(self.quirks)
         self._choices = {0: self._first}
 
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        return [] if self.ended else self._read(self._sse.feed, data)
+    def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.feed(data), chunks)
 
-    def finish(self) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        chunks = self._read(self._sse.finish)
-        try:
-            self._end(chunks)
-        except WireError as error:
-            raise self._with(chunks, error) from None
-        return chunks
+    def _finish(self, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.finish(), chunks)
+        self._end(chunks)
 
     def _cut_off(self) -> WireError:
-        rest = self._sse.leftover
-        if not rest or self._sse.stops_inside or self._head or self._first.texts:
-            message = "The stream ended before the answer was complete: no finish reason came, and no [DONE]."
-            return WireError.truncated(message, self.answer_to)
-        whole = HttpResponse(status=self.answer_to.status, headers=self.answer_to.headers, body=rest)
-        try:
-            refuse_errors(load_json(rest, whole), whole)
-        except WireError as error:
-            return error
-        return WireError.malformed("The reply is no stream of events.", whole)
+        return cut_off(
+            self.answer_to,
+            self._sse,
+            "The stream ended before the answer was complete: no finish reason came, and no [DONE].",
+            has_begun=bool(self._head or self._first.texts),
+            refuse=lambda whole: refuse_errors(load_json(whole.body, whole), whole),
+        )
 
     def _end(self, chunks: list[CompletionChunk], *, proven: bool = False) -> None:
         if self.ended:
@@ -105,21 +95,6 @@ class ChatStream:
             unsaid = None if choice.reason is not None else finish_reason(None, called=choice.has_calls(), refused=bool(choice.refusals))
             if index == 0 and (thoughts or text or unsaid is not None):
                 chunks.append(CompletionChunk(text, thoughts, None, unsaid))
-
-    def _read(self, events: Callable[..., list[SSEEvent]], *data: bytes) -> list[CompletionChunk]:
-        chunks: list[CompletionChunk] = []
-        try:
-            self._read_events(events(*data), chunks)
-        except FramingError as error:
-            raise self._with(chunks, WireError.malformed(str(error), self.answer_to)) from None
-        except WireError as error:
-            raise self._with(chunks, error) from None
-        return chunks
-
-    @staticmethod
-    def _with(chunks: list[CompletionChunk], error: WireError) -> WireError:
-        error.chunks = chunks
-        return error
 
     def _read_events(self, events: list[SSEEvent], chunks: list[CompletionChunk]) -> None:
         for event_type, data in events:

@@ -8,13 +8,13 @@ Source: huggingface/text-generation-inference at db931fcf, ``router/src/lib.rs``
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
 
 from llmkit.dialects.base import StreamDecoder, WireError
-from llmkit.dialects.framing import FramingError, SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.tgi_answers import decode, finish_reason, made, read_usage, refuse_error
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, word
@@ -32,46 +32,24 @@ def decoder(response: HttpResponse, request: CompletionRequest) -> StreamDecoder
 
 
 @define(kw_only=True)
-class TokenStream:
+class TokenStream(StreamReader):
     """The decoder of a stream."""
 
-    answer_to: HttpResponse
     asked: str
-    ended: bool = False
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
     _texts: list[str] = field(factory=list, init=False)
     _tokens: list[Any] = field(factory=list, init=False)
     _details: dict[str, Any] = field(factory=dict, init=False)
     _whole: str | None = field(default=None, init=False)
 
-    def feed(self, data: bytes) -> list[CompletionChunk]:
-        return [] if self.ended else self._read(self._sse.feed, data)
+    def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.feed(data), chunks)
 
-    def finish(self) -> list[CompletionChunk]:
-        if self.ended:
-            return []
-        chunks = self._read(self._sse.finish)
-        self._check_end(chunks)
-        return chunks
-
-    def _check_end(self, chunks: list[CompletionChunk]) -> None:
+    def _finish(self, chunks: list[CompletionChunk]) -> None:
+        self._read_events(self._sse.finish(), chunks)
         if not self.ended:
-            error = WireError.truncated("The stream ended before the answer was complete: no event had the whole text.", self.answer_to)
-            error.chunks = chunks
-            raise error
-
-    def _read(self, events: Callable[..., list[SSEEvent]], *data: bytes) -> list[CompletionChunk]:
-        chunks: list[CompletionChunk] = []
-        try:
-            self._read_events(events(*data), chunks)
-        except FramingError as error:
-            fault = WireError.malformed(str(error), self.answer_to)
-            fault.chunks = chunks
-            raise fault from None
-        except WireError as error:
-            error.chunks = chunks
-            raise
-        return chunks
+            message = "The stream ended before the answer was complete: no event had the whole text."
+            raise WireError.truncated(message, self.answer_to)
 
     def _read_events(self, events: list[SSEEvent], chunks: list[CompletionChunk]) -> None:
         for _, data in events:
