@@ -38,10 +38,7 @@ __all__ = ["Assembly", "decode_as_whole", "decoder"]
 
 def decode_as_whole(owner: str, response: HttpResponse, asked: str) -> CompletionResponse:
     """Return the answer of a server that streams though it was not asked to."""
-    reader = MessageStream(owner=owner, answer_to=response, asked=asked)
-    reader.feed(response.body)
-    reader.finish()
-    return reader.response()
+    return MessageStream(owner=owner, answer_to=response, asked=asked).whole()
 
 
 def decoder(owner: str, response: HttpResponse, asked: str) -> StreamDecoder:

@@ -38,10 +38,7 @@ __all__ = ["ChatEvents", "WholeAnswer", "decode_as_whole", "decoder"]
 
 def decode_as_whole(owner: str, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
     """Return the answer of a server that streams whether asked to or not."""
-    reader = ChatEvents(owner=owner, answer_to=response, request=request)
-    reader.feed(response.body)
-    reader.finish()
-    return reader.response()
+    return ChatEvents(owner=owner, answer_to=response, request=request).whole()
 
 
 def decoder(owner: str, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:

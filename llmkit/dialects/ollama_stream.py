@@ -27,10 +27,7 @@ __all__ = ["ChatLines", "decode_as_whole"]
 
 def decode_as_whole(owner: str, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
     """Return the answer of a server that streams whether asked to or not."""
-    reader = ChatLines(owner=owner, answer_to=response, asked=request.model)
-    reader.feed(response.body)
-    reader.finish()
-    return reader.response()
+    return ChatLines(owner=owner, answer_to=response, asked=request.model).whole()
 
 
 @define(kw_only=True)

@@ -42,10 +42,7 @@ FAILURES = ("response.failed", "response.cancelled")
 
 def decode_as_whole(owner: str, response: HttpResponse, asked: str) -> CompletionResponse:
     """Return the answer of a server that streams though it was not asked to."""
-    reader = ResponseStream(owner=owner, answer_to=response, asked=asked)
-    reader.feed(response.body)
-    reader.finish()
-    return reader.response()
+    return ResponseStream(owner=owner, answer_to=response, asked=asked).whole()
 
 
 def decoder(owner: str, response: HttpResponse, asked: str) -> StreamDecoder:

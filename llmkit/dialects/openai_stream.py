@@ -31,10 +31,7 @@ __all__ = ["decode_as_whole", "decoder"]
 
 def decode_as_whole(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
     """Return the answer of a server that streams whether asked to or not."""
-    reader = ChatStream(quirks=quirks, answer_to=response, asked=request.model)
-    reader.feed(response.body)
-    reader.finish()
-    return reader.response()
+    return ChatStream(quirks=quirks, answer_to=response, asked=request.model).whole()
 
 
 def decoder(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:

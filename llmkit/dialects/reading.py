@@ -12,7 +12,7 @@ from attrs import define
 
 from llmkit.dialects.base import WireError
 from llmkit.dialects.framing import FramingError, SSEDecoder
-from llmkit.models.response import CompletionChunk
+from llmkit.models.response import CompletionChunk, CompletionResponse
 from llmkit.transport.base import HttpResponse
 
 __all__ = ["StreamReader", "cut_off"]
@@ -43,6 +43,16 @@ class StreamReader:
                 raise self._after(chunks, error) from None
             self.ended = True
         return chunks
+
+    def whole(self) -> CompletionResponse:
+        """Return the answer in the body of a reply that is a stream though nobody asked for one."""
+        self.feed(self.answer_to.body)
+        self.finish()
+        return self.response()
+
+    def response(self) -> CompletionResponse:
+        """Return the answer as far as it has come."""
+        raise NotImplementedError
 
     def _read(self, data: bytes, chunks: list[CompletionChunk]) -> None:
         """Add to *chunks* what *data* brings. May raise ``FramingError`` or ``WireError``."""
