@@ -46,7 +46,7 @@ FLOORS = [
     {"client"},
     {"agent", "clients", "functions", "retrieval"},
     {"testing"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -47,7 +47,7 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
 
     def launch(*arguments: str, stdin: int = subprocess.DEVNULL, **variables: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "llmkit.cli", *arguments],
+            [sys.executable, "-m", "llmkit", *arguments],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -83,7 +83,7 @@ class Terminal:
         self._ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "llmkit.cli", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=cwd
+            [sys.executable, "-m", "llmkit", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=cwd
         )
         os.close(theirs)
         self.shown = ""

@@ -93,7 +93,7 @@ def test_a_character_that_cannot_be_shown_ends_nothing(run: Run, server: FakeSer
 
 def test_bytes_that_are_no_text_are_wrong_usage(server: FakeServer, environment: dict[str, str], tmp_path: Any) -> None:
     """A prompt must be UTF-8."""
-    command = [sys.executable.encode(), b"-m", b"llmkit.cli", b"Say \xff"]
+    command = [sys.executable.encode(), b"-m", b"llmkit", b"Say \xff"]
 
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, stdin=subprocess.DEVNULL, check=False)
 

@@ -1,4 +1,4 @@
-"""``python -m llmkit.cli`` is ``llmkit``."""
+"""``python -m llmkit`` is ``llmkit``."""
 
 from __future__ import annotations
 
