@@ -15,12 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from llmkit.catalogue import facts
 from llmkit.catalogue.registry import ModelRegistry, State
 from llmkit.providers import registry
 from llmkit.providers.table import TABLE
 from llmkit.testing import FakeServer
+
+# No test asserts on wall-clock time: neither does hypothesis.
+settings.register_profile("llmkit", deadline=None)
+settings.load_profile("llmkit")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # What a shell runs in the background ignores Ctrl-C, and so would every process that a test starts.
