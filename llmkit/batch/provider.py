@@ -22,6 +22,7 @@ from attrs import define, frozen
 from llmkit.batch.items import BatchItem
 from llmkit.batch.questions import HOW
 from llmkit.batch.wires import WIRES
+from llmkit.batch.wires.base import path_of
 from llmkit.dialects.base import WireError
 from llmkit.errors import CheckpointError, ConfigurationError, LLMKitError, ProviderError
 from llmkit.exchange import Failure
@@ -44,7 +45,7 @@ __all__ = ["Desk", "Pause", "Steps", "Window", "performed"]
 
 logger = logging.getLogger("llmkit.batch")
 
-# Less than the providers take (OpenAI 50,000 requests and 200 MB, Anthropic 256 MB): results are read whole, and have a limit too.
+# Less than the providers take (50,000 requests and 200 MB, say; where it is less, ``size`` of the wire): results are read whole.
 LIMIT = 2000  # requests in one of the provider's batches
 SIZE = 32 * 1024 * 1024  # bytes
 AT_ONCE = 8  # batches there at a time
@@ -62,6 +63,16 @@ class Pause:
 
 
 Steps: TypeAlias = "Generator[Call[Any] | Pause, Any, Any]"
+
+
+@frozen
+class Due:
+    """An item that is to be given to the provider."""
+
+    question: Question
+    line: bytes
+    path: str
+    reservation: Reservation | None
 
 
 @define
@@ -96,7 +107,7 @@ class Desk:
         self._wire = wire
         self._context = contextvars.copy_context()
         self._ready: list[BatchItem] = []
-        self._due: list[tuple[Question, bytes, Reservation | None]] = []
+        self._due: list[Due] = []
         self._given: dict[str, Given] = {}
         self._earlier: dict[str, str] = {}  # the tags of batches of an earlier run, by the ids of their questions
         self._began = run.checkpoint.submitted() if run.checkpoint is not None else {}
@@ -119,7 +130,10 @@ class Desk:
             self._check(call)
             http = call.job.encode(self._endpoint.place)
             line = self._wire.line(_custom_id(question), http, self._endpoint.place)
-            self._due.append((question, line, call.reserve()))
+            if len(line) > self._wire.size:
+                msg = f"This item has {len(line)} bytes, and a provider's batch may have {self._wire.size}: ask it in a call."
+                raise ConfigurationError(msg)
+            self._due.append(Due(question, line, path_of(http, self._endpoint.place), call.reserve()))
         except LLMKitError as error:
             self._ready.append(BatchItem(question.index, None, error))
 
@@ -150,23 +164,23 @@ class Desk:
         """Give the provider all that was taken."""
         while self._due:
             part = self._next_part()
-            lines = [line for _, line, _ in part]
+            lines = [due.line for due in part]
             tag = uuid.uuid4().hex
-            ids = tuple(question.id or f"{question.index}-" for question, _, _ in part)
+            ids = tuple(due.question.id or f"{due.question.index}-" for due in part)
             self._note("submitting", tag, items=ids)
             try:
                 upload = self._wire.upload(lines, self._endpoint.place)
                 file = None if upload is None else (yield self._operation(partial(self._wire.upload, lines), self._wire.read_id))
-                name = yield self._operation(partial(self._wire.create, lines, file), self._wire.read_id, once=True)
+                name = yield self._operation(partial(self._wire.create, lines, file, path=part[0].path), self._wire.read_id, once=True)
             except LLMKitError as error:
-                for _, _, reservation in part:
-                    if reservation is not None:
-                        reservation.release()
+                for due in part:
+                    if due.reservation is not None:
+                        due.reservation.release()
                 if isinstance(error, ProviderError) and error.status_code is not None:
                     self._note("collected", tag)  # refused: it is not there
                 raise
             self._note("submitted", tag, name=name)
-            entries = {_custom_id(question): (question, reservation) for question, _, reservation in part}
+            entries = {_custom_id(due.question): (due.question, due.reservation) for due in part}
             self._given[tag] = Given(tag, name, ids, entries)
 
     def collect(self) -> Steps:
@@ -237,11 +251,12 @@ class Desk:
     ) -> Call[Any]:
         return self._run.router.operation(encode, decode, once=once)
 
-    def _next_part(self) -> list[tuple[Question, bytes, Reservation | None]]:
+    def _next_part(self) -> list[Due]:
         size = count = 0
-        for _, line, _ in self._due[:LIMIT]:
-            size += len(line) + 1
-            if count and size > SIZE:
+        most = min(SIZE, self._wire.size)
+        for due in self._due[:LIMIT]:
+            size += len(due.line) + 1
+            if count and size > most:
                 break
             count += 1
         part, self._due = self._due[:count], self._due[count:]

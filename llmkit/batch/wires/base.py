@@ -15,7 +15,7 @@ from llmkit.models.fault import Fault
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
 
-__all__ = ["BatchWire", "Outcome", "State", "as_response", "get", "post", "quoted", "rows_of"]
+__all__ = ["BatchWire", "Outcome", "State", "as_response", "get", "path_of", "post", "quoted", "rows_of"]
 
 _JSON = {"content-type": "application/json"}
 
@@ -47,8 +47,11 @@ class BatchWire(Protocol):
     """
     One provider's batches. Implementations are frozen values.
 
-    What reads replies raises ``WireError``.
+    What reads replies raises ``WireError``. ``size`` is how many bytes the lines of one batch may have.
     """
+
+    @property
+    def size(self) -> int: ...
 
     def line(self, custom_id: str, http: HttpRequest, place: Place) -> bytes:
         """Return the request *http* as an item of a batch."""
@@ -58,8 +61,12 @@ class BatchWire(Protocol):
         """Return the request that brings *lines* there, to be read by ``read_id``; None where they go along with ``create``."""
         ...
 
-    def create(self, lines: Sequence[bytes], file: str | None, place: Place) -> HttpRequest:
-        """Return the request that begins a batch of *lines*, or of the *file* that was uploaded."""
+    def create(self, lines: Sequence[bytes], file: str | None, place: Place, path: str) -> HttpRequest:
+        """
+        Return the request that begins a batch of *lines*, or of the *file* that was uploaded.
+
+        *path* is where the requests in *lines* would have gone as calls, behind the base URL.
+        """
         ...
 
     def read_id(self, response: HttpResponse) -> str:
@@ -83,6 +90,11 @@ class BatchWire(Protocol):
     def cancel(self, name: str, place: Place) -> HttpRequest:
         """Return the request that ends the batch *name*."""
         ...
+
+
+def path_of(http: HttpRequest, place: Place) -> str:
+    """Return where *http* goes, behind the base URL and without its query."""
+    return http.url[len(place.base_url) :].partition("?")[0]
 
 
 def get(place: Place, path: str, *names: str) -> HttpRequest:
