@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llmkit.dialects.base import Place
     from llmkit.models.fault import Fault
     from llmkit.models.response import CompletionResponse
+    from llmkit.providers import Provider
     from llmkit.resilience.budget import Reservation
     from llmkit.transport.base import HttpRequest, HttpResponse
 
@@ -98,8 +99,7 @@ class Desk:
         self._endpoint = endpoint = run.router.default
         wire = WIRES.get(endpoint.provider.batches)
         if wire is None:
-            msg = f"{endpoint.provider.name} has no batches of its own that llmkit speaks: leave mode= out."
-            raise ConfigurationError(msg)
+            raise ConfigurationError(_no_batches(endpoint.provider))
         if endpoint.pool is not None and len(endpoint.pool) > 1:
             msg = "A provider's batch belongs to the key that began it: make a client with one key."
             raise ConfigurationError(msg)
@@ -265,6 +265,12 @@ class Desk:
     def _note(self, kind: Any, tag: str, **facts: Any) -> None:
         if self._run.checkpoint is not None:
             self._run.checkpoint.note_batch(kind, tag, **facts)
+
+
+def _no_batches(provider: Provider) -> str:
+    if provider.batches_in:
+        return f"{provider.name} reads batches from {provider.batches_in}, where llmkit puts nothing: leave mode= out."
+    return f"{provider.name} has no batches of its own that llmkit speaks: leave mode= out."
 
 
 def _check_arguments(arguments: Mapping[str, Any]) -> None:

@@ -274,6 +274,7 @@ MAKERS: Mapping[str, Row] = {
             )
         },
         default_model="qwen-plus",
+        batches="openai",
         dialect=OpenAIChat(owner=name, reasoning="enable_thinking", takes_top_k=True),
     ),
     "zhipu": lambda name: Provider(

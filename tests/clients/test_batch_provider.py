@@ -287,12 +287,43 @@ def test_a_budget_holds(client: Any, server: FakeServer) -> None:
     assert 1 == made(server)
 
 
-def test_a_provider_without_batches_says_so(face: Any, server: FakeServer) -> None:
-    """Before anything is sent."""
-    client = face.client("groq/llama", api_key=KEY, base_url=server.url("groq"))
+@pytest.mark.parametrize("name", ["groq", "dashscope"])
+def test_who_has_openais_batches_is_given_them(face: Any, server: FakeServer, name: str, tmp_path: Path) -> None:
+    """In the same files, and gone on with in the same way."""
+    path = tmp_path / "run.jsonl"
+    client = face.client(f"{name}/some-model", api_key=KEY, base_url=server.url(name), retry=None)
+    server.enqueue(Reply(), Reply(), Reply.error(403))
+    with pytest.raises(llmkit.PermissionDeniedError):
+        client.batch(["a", BAD, "c"], mode="provider", checkpoint=path)
 
-    with pytest.raises(ConfigurationError, match="groq has no batches"):
+    result = client.batch(["a", BAD, "c"], mode="provider", checkpoint=path)
+
+    assert ["You said: a", None, "You said: c"] == texts(result)
+    assert InvalidRequestError is type(result[1].error)
+    assert [f"/{name}/v1/files", f"/{name}/v1/batches"] == [request.path for request in server.requests if request.method == "POST"]
+    assert b'"url":"/v1/chat/completions"' in server.requests[0].body
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "why"),
+    [
+        ("mistral/m", {}, "mistral has no batches of its own that llmkit speaks"),
+        ("vertex/gemini-2.5-flash", {"project": "p", "token": "t"}, "vertex reads batches from Cloud Storage or BigQuery"),
+        ("vertex/claude-sonnet-4-5", {"project": "p", "token": "t"}, "vertex reads batches from Cloud Storage or BigQuery"),
+        ("bedrock/m", {"region": "us-east-1"}, "bedrock reads batches from S3"),
+        ("sagemaker/m", {"region": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}, "sagemaker reads batches from S3"),
+    ],
+)
+def test_a_provider_without_batches_says_so(face: Any, server: FakeServer, model: str, options: dict[str, str], why: str) -> None:
+    """And why, before anything is sent."""
+    name = model.partition("/")[0]
+    key = {} if {"token", "aws_access_key_id"} & options.keys() else {"api_key": KEY}
+    client = face.client(model, base_url=server.url(name), options=options, **key)
+
+    with pytest.raises(ConfigurationError, match=why):
         client.batch(["a"], mode="provider")
+
+    assert 0 == server.hits
 
 
 @pytest.mark.parametrize("said", [{"timeout": 5}, {"deadline": 5}, {"cache": False}])

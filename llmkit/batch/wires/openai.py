@@ -1,7 +1,11 @@
 """
 OpenAI's batches: a file of requests, a file of answers, a file of errors.
 
-Source: OpenAI API reference, "Batch" and "Files", read 2026-11-21.
+Others have the same: Groq's package types it alike, and Alibaba's guide uses OpenAI's own package. Azure's differ from one page of its
+documentation to the next, in the endpoint that a batch names and in whether a file can be used at once.
+
+Source: OpenAI API reference, "Batch" and "Files"; the package groq, ``types.batch_create_params``; Alibaba Cloud Model Studio, "OpenAI
+compatible - Batch (file input)"; read 2026-11-21.
 """
 
 from __future__ import annotations
