@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
 
 __all__ = ["BatchWire", "Outcome", "State", "as_response", "get", "path_of", "post", "quoted", "rows_of"]
+
+RESULTS = 1024 * 1024 * 1024  # bytes that the answers to one batch may have
 
 _JSON = {"content-type": "application/json"}
 
@@ -99,7 +102,9 @@ def path_of(http: HttpRequest, place: Place) -> str:
 
 def get(place: Place, path: str, *names: str) -> HttpRequest:
     """Return a request for *path*, in which ``{}`` stands for each of *names*."""
-    return HttpRequest(method="GET", url=_url(place, path, names), headers=Headers({"Accept": "application/json"}))
+    # Each may be that for results.
+    headers = Headers({"Accept": "application/json"})
+    return HttpRequest(method="GET", url=_url(place, path, names), headers=headers, body_limit=RESULTS)
 
 
 def post(place: Place, path: str, *names: str, body: bytes = b"", kind: str = "application/json") -> HttpRequest:
@@ -125,10 +130,18 @@ def quoted(text: str) -> bytes:
 
 
 def rows_of(response: HttpResponse) -> list[dict[str, Any]]:
-    """Return the objects in a body of JSON lines. Raises ``WireError`` if it is something else."""
-    try:
-        # Not splitlines(): U+2028 and its like may stand in a string.
-        rows = [json.loads(line) for line in response.body.split(b"\n") if line.strip()]
-    except ValueError:
-        raise WireError.malformed("The results are not lines of JSON.", response) from None
+    """
+    Return the objects in a body of JSON lines. A line that is none is left out: its neighbours are paid for.
+
+    Raises:
+        WireError: If no line is one.
+    """
+    # Not splitlines(): U+2028 and its like may stand in a string.
+    lines = [line for line in response.body.split(b"\n") if line.strip()]
+    rows = []
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            rows.append(json.loads(line))
+    if lines and not rows:
+        raise WireError.malformed("The results are not lines of JSON.", response)
     return objects(rows)
