@@ -122,7 +122,9 @@ class Exchange(Generic[Answer]):
                 self.call.credentials |= Headers(credential).credentials()
             headers = self.http.headers.copy()
             headers.update(credential)
-            self.http = HttpRequest(method=self.http.method, url=self.http.url, headers=headers, body=self.http.body)
+            self.http = HttpRequest(
+                method=self.http.method, url=self.http.url, headers=headers, body=self.http.body, body_limit=self.http.body_limit
+            )
         self._started = self.call.clock()
         self._at = time.time()
 

@@ -23,9 +23,9 @@ DRAIN_TIME = 0.1  # seconds
 DECODE_STEP = 16 * 1024  # bytes of a coded body decoded at once, which unfold to 16 MiB at most
 
 
-async def read_reply(attempt: Attempt, *, stream: bool) -> HttpResponse:
+async def read_reply(attempt: Attempt, *, stream: bool, body_limit: int | None = None) -> HttpResponse:
     """
-    Return the response, read as far as it is to be read.
+    Return the response, read as far as it is to be read: whole, at most ``BODY_LIMIT`` bytes unless *body_limit* says otherwise.
 
     Raises:
         TransportError: The attempt is then to be aborted.
@@ -38,15 +38,15 @@ async def read_reply(attempt: Attempt, *, stream: bool) -> HttpResponse:
     elif stream:
         response.astream = Stream(attempt, coding)
     else:
-        response.body = await _read_body(attempt, coding)
+        response.body = await _read_body(attempt, coding, BODY_LIMIT if body_limit is None else body_limit)
     return response
 
 
-async def _read_body(attempt: Attempt, coding: str | None) -> bytes:
-    if attempt.to_come > BODY_LIMIT:
-        msg = f"{attempt.to_come} bytes of the body are to come, {BODY_LIMIT} are allowed"
+async def _read_body(attempt: Attempt, coding: str | None, limit: int) -> bytes:
+    if attempt.to_come > limit:
+        msg = f"{attempt.to_come} bytes of the body are to come, {limit} are allowed"
         raise TransportError("response_too_large", msg, fatal=True)
-    decoder = Decoder(coding, BODY_LIMIT)
+    decoder = Decoder(coding, limit)
     # What is there is taken, even where the time was over before this task had its turn.
     pieces = [decoder.feed(attempt.take())]
     while not attempt.is_whole:

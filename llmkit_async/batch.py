@@ -8,6 +8,7 @@ import contextvars
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from llmkit.batch.items import BatchItem, BatchResult
@@ -16,8 +17,9 @@ from llmkit.errors import LLMKitError
 
 if TYPE_CHECKING:
     from llmkit.batch.executors import Staff
-    from llmkit.batch.provider import Desk, Steps
+    from llmkit.batch.provider import Desk
     from llmkit.batch.questions import Question
+    from llmkit.batch.window import Pause, Steps
     from llmkit.call import Call
     from llmkit.models.response import CompletionResponse
     from llmkit.routing import Router
@@ -186,24 +188,34 @@ class AsyncWindow:
         await asyncio.wait([asyncio.ensure_future(self._performed(self._desk.give_up()))], timeout=WRITING)
 
     async def _performed(self, steps: Steps) -> Any:
-        """See ``llmkit.batch.provider.performed``."""
-        from llmkit.batch.provider import Pause
+        """See ``llmkit.batch.window.performed``."""
+        from llmkit.batch.window import Pause
 
         value: Any = None
         failure: LLMKitError | None = None
-        while True:
-            try:
-                step = steps.send(value) if failure is None else steps.throw(failure)
-            except StopIteration as end:
-                return end.value
-            value, failure = None, None
-            if isinstance(step, Pause):
-                await asyncio.sleep(step.seconds)
-                continue
-            try:
-                value = await self._send(step)
-            except LLMKitError as error:
-                failure = error
+        try:
+            while True:
+                try:
+                    step = steps.send(value) if failure is None else steps.throw(failure)
+                except StopIteration as end:
+                    return end.value
+                value, failure = None, None
+                if isinstance(step, Pause):
+                    await _rest(step)
+                    continue
+                try:
+                    value = await self._send(step)
+                except LLMKitError as error:
+                    failure = error
+        finally:
+            steps.close()  # now, and not when it is found by chance: it has to give money back
+
+
+async def _rest(pause: Pause) -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # this is one
+    with pause.noted(partial(loop.call_soon_threadsafe, task.cancel)):
+        await asyncio.sleep(pause.seconds)
 
 
 def begun(

@@ -85,7 +85,7 @@ class AiohttpTransport:
         attempt = Attempt(home.watch, timeout, request.method, home.leave)
         try:
             await self._begin(home.connector, attempt, request)
-            return await read_reply(attempt, stream=stream)
+            return await read_reply(attempt, stream=stream, body_limit=request.body_limit)
         except BaseException as exc:  # noqa: BLE001 (a cancelled request must end its connection)
             attempt.abort()
             error = _translated(exc, attempt)

@@ -81,6 +81,7 @@ class Checkpoint:
         self._strict = strict
         self._states = array("q")  # by index: the offset of the item's record and what it says; 0 where there is nothing
         self._submitted: dict[str, dict[str, Any]] = {}
+        self._there: dict[int, set[str]] = {}  # by index: the ids of items that are in a batch at a provider
         self._using = 0
         self._is_closing = False
         self._lock = threading.Lock()
@@ -94,6 +95,7 @@ class Checkpoint:
             if self._log.size == 0:
                 self._log.append({"kind": "run", "version": VERSION, "at": time.time()})
             self._reader = open(self.path, "rb")  # noqa: SIM115 - as long as this is
+            self._forget_what_was_read()
         except BaseException:
             self._file.release()
             raise
@@ -200,6 +202,12 @@ class Checkpoint:
             msg = f"{self.path} knows of batches at the provider that were not read yet: go on with mode='provider'."
             raise CheckpointError(msg)
 
+    def check_given(self, question: Question) -> None:
+        """Raise ``CheckpointError`` if a provider has another item than *question* at its index, whose answer would never be read."""
+        there = self._there.get(question.index)
+        if there and question.id not in there and not self._anyway:
+            raise self._refusal(f"Its item {question.index} is another")
+
     def note_batch(self, kind: Literal["submitting", "submitted", "collected"], id: str, **facts: Any) -> None:
         """Note, on the disk when this returns, how far the batch *id* at the provider is."""
         self._log.append({"kind": kind, "batch": id, **facts, "at": time.time()})
@@ -228,11 +236,25 @@ class Checkpoint:
                 raise CheckpointError(msg)
             if kind in _CODE_OF:
                 code = FAILED if record.get("permanent") else _CODE_OF[kind]
-                self._set(int(record["id"].partition("-")[0]), offset * _CODES + code if code else 0)
+                self._set(_index_of(record["id"]), offset * _CODES + code if code else 0)
             elif kind in ("submitting", "submitted"):
                 self._submitted[record["batch"]] = {**self._submitted.get(record["batch"], {}), **record}
             elif kind == "collected":
                 self._submitted.pop(record["batch"], None)
+
+    def _forget_what_was_read(self) -> None:
+        """Let go of the batches whose items are all known: a run ended before it could note so."""
+        for tag, record in list(self._submitted.items()):
+            if all(map(self._is_known, record["items"])):
+                del self._submitted[tag]
+            elif "name" in record:
+                for id in record["items"]:
+                    self._there.setdefault(_index_of(id), set()).add(id)
+
+    def _is_known(self, id: str) -> bool:
+        index = _index_of(id)
+        offset, code = divmod(self._states[index] if index < len(self._states) else 0, _CODES)
+        return code in (FINISHED, FAILED) and bool(self._read(offset)["id"] == id)
 
     def _set(self, index: int, state: int) -> None:
         if index >= len(self._states):
@@ -288,6 +310,10 @@ class Checkpoint:
 
 
 _CODE_OF = {"started": STARTED, "finished": FINISHED, "failed": 0}  # a failure that is not permanent leaves nothing
+
+
+def _index_of(id: str) -> int:
+    return int(id.partition("-")[0])
 
 
 def identity(reader: Reader, index: int, prompt: Any) -> bytes:

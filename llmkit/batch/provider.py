@@ -11,40 +11,40 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import time
 import uuid
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, frozen
 
 from llmkit.batch.items import BatchItem
+from llmkit.batch.outcomes import item_of
 from llmkit.batch.questions import HOW
+from llmkit.batch.window import Pause
 from llmkit.batch.wires import WIRES
-from llmkit.dialects.base import WireError
+from llmkit.batch.wires.base import path_of
 from llmkit.errors import CheckpointError, ConfigurationError, LLMKitError, ProviderError
-from llmkit.exchange import Failure
-from llmkit.failing import error_of
-from llmkit.models.ledger import Attempt
-from llmkit.resilience.classify import classify, rule_for
+from llmkit.resilience.deadline import Deadline, current_deadline
 
 if TYPE_CHECKING:
     from llmkit.batch.questions import Question
     from llmkit.batch.run import Run
+    from llmkit.batch.window import Steps
     from llmkit.batch.wires.base import Outcome, State
     from llmkit.call import Call
     from llmkit.dialects.base import Place
     from llmkit.models.fault import Fault
     from llmkit.models.response import CompletionResponse
+    from llmkit.providers import Provider
     from llmkit.resilience.budget import Reservation
     from llmkit.transport.base import HttpRequest, HttpResponse
 
-__all__ = ["Desk", "Pause", "Steps", "Window", "performed"]
+__all__ = ["Desk"]
 
 logger = logging.getLogger("llmkit.batch")
 
-# Less than the providers take (OpenAI 50,000 requests and 200 MB, Anthropic 256 MB): results are read whole, and have a limit too.
+# Less than the providers take (50,000 requests and 200 MB, say; where it is less, ``size`` of the wire): results are read whole.
 LIMIT = 2000  # requests in one of the provider's batches
 SIZE = 32 * 1024 * 1024  # bytes
 AT_ONCE = 8  # batches there at a time
@@ -52,26 +52,34 @@ AT_ONCE = 8  # batches there at a time
 FIRST_PAUSE = 2.0  # seconds between two looks at a batch, doubled each time
 LONGEST_PAUSE = 60.0
 MISSED_LOOKS = 10  # in a row, that failed in passing, before the batch is given up here
+CANCELLING = 10.0  # seconds for all batches, when they are given up
+
+_NOT_THERE = frozenset({"not_found", "permission"})
 
 
 @frozen
-class Pause:
-    """Not a call, but a wait of so many seconds."""
+class Due:
+    """An item that is to be given to the provider."""
 
-    seconds: float
-
-
-Steps: TypeAlias = "Generator[Call[Any] | Pause, Any, Any]"
+    question: Question
+    line: bytes
+    path: str
+    reservation: Reservation | None
 
 
 @define
 class Given:
-    """A batch at the provider: what it is called here and there, the ids of all its questions, and those that have been seen."""
+    """
+    A batch at the provider: what it is called here and there, the ids of all its questions, and those that have been seen.
+
+    ``earlier`` says that another run began it.
+    """
 
     tag: str
     name: str
     ids: tuple[str, ...]
     entries: dict[str, tuple[Question, Reservation | None]]
+    earlier: bool = False
 
 
 class Desk:
@@ -87,8 +95,7 @@ class Desk:
         self._endpoint = endpoint = run.router.default
         wire = WIRES.get(endpoint.provider.batches)
         if wire is None:
-            msg = f"{endpoint.provider.name} has no batches of its own that llmkit speaks: leave mode= out."
-            raise ConfigurationError(msg)
+            raise ConfigurationError(_no_batches(endpoint.provider))
         if endpoint.pool is not None and len(endpoint.pool) > 1:
             msg = "A provider's batch belongs to the key that began it: make a client with one key."
             raise ConfigurationError(msg)
@@ -96,7 +103,7 @@ class Desk:
         self._wire = wire
         self._context = contextvars.copy_context()
         self._ready: list[BatchItem] = []
-        self._due: list[tuple[Question, bytes, Reservation | None]] = []
+        self._due: list[Due] = []
         self._given: dict[str, Given] = {}
         self._earlier: dict[str, str] = {}  # the tags of batches of an earlier run, by the ids of their questions
         self._began = run.checkpoint.submitted() if run.checkpoint is not None else {}
@@ -109,17 +116,30 @@ class Desk:
         return len(self._ready) + len(self._due) + sum(len(given.entries) for given in self._given.values())
 
     def take(self, question: Question) -> None:
-        """Have *question* given to the provider with the next batch, unless it is there already."""
+        """
+        Have *question* given to the provider with the next batch, unless it is there already.
+
+        Raises:
+            CheckpointError: If the provider has another at its index.
+        """
         tag = self._earlier.pop(question.id, None) if question.id else None
         if tag is not None and self._is_there(tag, question):
             return
+        if self._run.checkpoint is not None:
+            self._run.checkpoint.check_given(question)
+        self._add(question)
+
+    def _add(self, question: Question) -> None:
         try:
             _check_arguments(question.arguments)
             call = self._context.run(self._call, question)
             self._check(call)
             http = call.job.encode(self._endpoint.place)
             line = self._wire.line(_custom_id(question), http, self._endpoint.place)
-            self._due.append((question, line, call.reserve()))
+            if len(line) > self._wire.size:
+                msg = f"This item has {len(line)} bytes, and a provider's batch may have {self._wire.size}: ask it in a call."
+                raise ConfigurationError(msg)
+            self._due.append(Due(question, line, path_of(http, self._endpoint.place), call.reserve()))
         except LLMKitError as error:
             self._ready.append(BatchItem(question.index, None, error))
 
@@ -140,7 +160,7 @@ class Desk:
             msg = "This item was given to the provider when an earlier run ended: it may be answered there, and paid for."
             self._ready.append(BatchItem(question.index, None, CheckpointError(msg, retryable=True, maybe_billed=True)))
             return True
-        given = self._given.setdefault(tag, Given(tag, record["name"], tuple(record["items"]), {}))
+        given = self._given.setdefault(tag, Given(tag, record["name"], tuple(record["items"]), {}, earlier=True))
         given.entries[_custom_id(question)] = (question, None)
         return True
 
@@ -149,67 +169,106 @@ class Desk:
     def submit(self) -> Steps:
         """Give the provider all that was taken."""
         while self._due:
-            part = self._next_part()
-            lines = [line for _, line, _ in part]
-            tag = uuid.uuid4().hex
-            ids = tuple(question.id or f"{question.index}-" for question, _, _ in part)
+            yield from self._submit(self._next_part())
+
+    def _submit(self, part: Sequence[Due]) -> Steps:
+        tag = uuid.uuid4().hex
+        ids = tuple(due.question.id or f"{due.question.index}-" for due in part)
+        begun = False  # as far as anybody knows
+        try:
+            lines = [due.line for due in part]
+            upload = self._wire.upload(lines, self._endpoint.place)
+            file = None if upload is None else (yield self._operation(lambda place: upload, self._wire.read_id))
             self._note("submitting", tag, items=ids)
+            begun = True
             try:
-                upload = self._wire.upload(lines, self._endpoint.place)
-                file = None if upload is None else (yield self._operation(partial(self._wire.upload, lines), self._wire.read_id))
-                name = yield self._operation(partial(self._wire.create, lines, file), self._wire.read_id, once=True)
-            except LLMKitError as error:
-                for _, _, reservation in part:
-                    if reservation is not None:
-                        reservation.release()
-                if isinstance(error, ProviderError) and error.status_code is not None:
-                    self._note("collected", tag)  # refused: it is not there
+                name = yield self._operation(partial(self._wire.create, lines, file, path=part[0].path), self._wire.read_id, once=True)
+            except ProviderError as error:
+                if error.status_code is not None and 400 <= error.status_code < 500:
+                    begun = False  # refused: it is not there
+                    self._note("collected", tag)
                 raise
             self._note("submitted", tag, name=name)
-            entries = {_custom_id(question): (question, reservation) for question, _, reservation in part}
-            self._given[tag] = Given(tag, name, ids, entries)
+        except BaseException:
+            _give_back([due.reservation for due in part], spent=begun)
+            raise
+        entries = {_custom_id(due.question): (due.question, due.reservation) for due in part}
+        self._given[tag] = Given(tag, name, ids, entries)
 
     def collect(self) -> Steps:
         """Wait for the next items, and return them."""
-        if self._ready:
-            ready, self._ready = self._ready, []
-            return ready
         pause = FIRST_PAUSE
         missed = 0
-        while True:
+        while not self._ready:
             for given in list(self._given.values()):
                 try:
-                    state = yield self._operation(partial(self._wire.look, given.name), self._wire.read_state)
+                    found = yield from self._found(given)
                 except LLMKitError as error:
+                    if given.earlier and error.kind in _NOT_THERE:
+                        yield from self._give_anew(given, error)
+                        continue
                     missed += 1
-                    if not error.retryable or missed > MISSED_LOOKS:
+                    if missed > MISSED_LOOKS or not error.retryable:
                         raise
                     continue
                 missed = 0
-                if state.ended:
-                    return (yield from self._read(given, state))
-            yield Pause(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+                if found is not None:
+                    return self._settled(given, *found)
+            if not self._ready:
+                yield Pause(_within_deadline(pause), self._run.router.active)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        ready, self._ready = self._ready, []
+        return ready
+
+    def _found(self, given: Given) -> Steps:
+        """Return how *given* ended, and what it has for its items; None as long as it has not ended."""
+        state = yield self._operation(partial(self._wire.look, given.name), self._wire.read_state)
+        if not state.ended:
+            return None
+        outcomes: dict[str, Outcome] = {}
+        for source in state.sources:
+            outcomes.update((yield self._operation(partial(self._wire.fetch, source), self._wire.read_results)))
+        return state, outcomes
+
+    def _give_anew(self, given: Given, error: LLMKitError) -> Steps:
+        """Give what was in *given*, which is not there, once more, if that was said. Raises ``CheckpointError`` if not."""
+        if self._run.options.resume != "anyway":
+            msg = (
+                f"The batch {given.name}, which an earlier run began, is not there for this key: it is another's, or was deleted. "
+                "Use the key that began it, or pass resume='anyway' to have its items asked again."
+            )
+            raise CheckpointError(msg) from error
+        self._note("collected", given.tag)
+        del self._given[given.tag]
+        for question, _ in given.entries.values():
+            self._add(question)
+        yield from self.submit()
 
     def give_up(self) -> Steps:
         """Nobody waits any more: what no checkpoint knows of is cancelled, as nobody could have its results."""
-        for given in self._given.values() if self._run.checkpoint is None else ():
+        _give_back([due.reservation for due in self._due], spent=False)
+        self._due = []
+        until = Deadline.after(CANCELLING)
+        for given in self._given.values():
+            # What has been done of it is paid for.
+            _give_back([reservation for _, reservation in given.entries.values()], spent=True)
+            if self._run.checkpoint is not None:
+                continue
+            # Outside of any deadline: its end may be why nobody waits.
+            call = contextvars.Context().run(self._operation, partial(self._wire.cancel, given.name), lambda response: True)
+            call.deadline = until
             try:
-                yield self._operation(partial(self._wire.cancel, given.name), lambda response: True)
+                yield call
             except LLMKitError as error:
                 logger.warning("the batch %s could not be cancelled: %s", given.name, error.message)
 
-    def _read(self, given: Given, state: State) -> Steps:
-        outcomes: dict[str, Outcome] = {}
-        for source in state.sources:
-            found = yield self._operation(partial(self._wire.fetch, source), self._wire.read_results)
-            outcomes.update(found)
+    def _settled(self, given: Given, state: State, outcomes: Mapping[str, Outcome]) -> list[BatchItem]:
         lines = {_custom_id_of(id): number for number, id in enumerate(given.ids, start=1)}
         questions = [question for question, _ in given.entries.values()]
         items = []
         for custom_id, (question, reservation) in given.entries.items():
-            fault = state.by_line.get(lines.get(custom_id, 0), state.missing)
-            items.append(self._context.run(self._item, question, outcomes.get(custom_id), fault, reservation))
+            missing = state.by_line.get(lines.get(custom_id, 0), state.missing)
+            items.append(self._context.run(self._item, question, outcomes.get(custom_id), missing, reservation))
         del self._given[given.tag]
         settled = self._run.settle(questions, items)
         if len(given.entries) == len(given.ids):
@@ -217,16 +276,7 @@ class Desk:
         return settled
 
     def _item(self, question: Question, outcome: Outcome | None, missing: Fault, reservation: Reservation | None) -> BatchItem:
-        call = self._call(question)
-        try:
-            response = _answer(call, outcome, missing)
-        except LLMKitError as error:
-            if reservation is not None:
-                reservation.release()  # what failed in a batch is not charged
-            return BatchItem(question.index, None, error, error.attempts)
-        if reservation is not None:
-            reservation.settle(response.cost)
-        return BatchItem(question.index, response, None, response.attempts)
+        return item_of(question.index, self._call(question), outcome, missing, reservation)
 
     def _call(self, question: Question) -> Call[CompletionResponse]:
         arguments = dict(question.arguments)
@@ -237,11 +287,12 @@ class Desk:
     ) -> Call[Any]:
         return self._run.router.operation(encode, decode, once=once)
 
-    def _next_part(self) -> list[tuple[Question, bytes, Reservation | None]]:
+    def _next_part(self) -> list[Due]:
         size = count = 0
-        for _, line, _ in self._due[:LIMIT]:
-            size += len(line) + 1
-            if count and size > SIZE:
+        most = min(SIZE, self._wire.size)
+        for due in self._due[:LIMIT]:
+            size += len(due.line) + 1
+            if count and size > most:
                 break
             count += 1
         part, self._due = self._due[:count], self._due[count:]
@@ -250,6 +301,27 @@ class Desk:
     def _note(self, kind: Any, tag: str, **facts: Any) -> None:
         if self._run.checkpoint is not None:
             self._run.checkpoint.note_batch(kind, tag, **facts)
+
+
+def _give_back(reservations: Sequence[Reservation | None], *, spent: bool) -> None:
+    """End *reservations* of what came to nothing, or of what somebody may have to pay for, as much as was foreseen."""
+    for reservation in reservations:
+        if reservation is not None:
+            if spent:
+                reservation.settle()
+            else:
+                reservation.release()
+
+
+def _within_deadline(seconds: float) -> float:
+    until = current_deadline()
+    return seconds if until is None else min(seconds, until.remaining())
+
+
+def _no_batches(provider: Provider) -> str:
+    if provider.batches_in:
+        return f"{provider.name} reads batches from {provider.batches_in}, where llmkit puts nothing: leave mode= out."
+    return f"{provider.name} has no batches of its own that llmkit speaks: leave mode= out."
 
 
 def _check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -266,91 +338,3 @@ def _custom_id(question: Question) -> str:
 def _custom_id_of(id: str) -> str:
     """Return what an item is called at the provider: Anthropic takes 64 letters, digits, ``_`` and ``-``."""
     return id[:60]
-
-
-def _answer(call: Call[CompletionResponse], outcome: Outcome | None, missing: Fault) -> CompletionResponse:
-    """Return the answer that a batch has for *call*, or raise the error that the call would have met."""
-    response = None if outcome is None else outcome.response
-    try:
-        answer = call.job.decode(_good(call, outcome, missing))
-    except WireError as error:
-        fault = error.fault
-        kind = fault.kind or classify(fault)
-        call.note(_attempt(call, response, kind))
-        failure = Failure(kind=kind, message=fault.message, rule=rule_for(kind, fault), fault=fault)
-        raise call.ended(error_of(call, failure)) from None
-    call.note(_attempt(call, response, None))
-    call.charge(answer)
-    return call.finished(answer)
-
-
-def _good(call: Call[CompletionResponse], outcome: Outcome | None, missing: Fault) -> HttpResponse:
-    """Return the good reply that a batch has for *call*. Raises ``WireError`` if it has none."""
-    if outcome is None or outcome.response is None:
-        raise WireError(missing if outcome is None or outcome.fault is None else outcome.fault)
-    if not 200 <= outcome.response.status < 300:
-        raise WireError(call.endpoint.dialect.fault(outcome.response))
-    return outcome.response
-
-
-def _attempt(call: Call[Any], response: HttpResponse | None, error: str | None) -> Attempt:
-    endpoint = call.endpoint
-    headers: Mapping[str, str] = {} if response is None else response.headers
-    return Attempt(
-        number=1,
-        provider=endpoint.provider.name,
-        model=endpoint.model,
-        endpoint=endpoint.origin,
-        status=None if response is None else response.status,
-        request_id=headers.get("x-request-id"),
-        error=error,
-        at=time.time(),
-        why="in a batch at the provider",
-    )
-
-
-def performed(send: Callable[[Call[Any]], Any], steps: Steps) -> Any:
-    """Return what *steps* come to, with the calls sent by *send*."""
-    value: Any = None
-    failure: LLMKitError | None = None
-    while True:
-        try:
-            step = steps.send(value) if failure is None else steps.throw(failure)
-        except StopIteration as end:
-            return end.value
-        value, failure = None, None
-        if isinstance(step, Pause):
-            time.sleep(step.seconds)
-            continue
-        try:
-            value = send(step)
-        except LLMKitError as error:
-            failure = error
-
-
-class Window:
-    """Those at the provider who ask, for ``llmkit.batch.threads``."""
-
-    def __init__(self, desk: Desk, send: Callable[[Call[Any]], Any]) -> None:
-        self._desk = desk
-        self._send = send
-
-    @property
-    def under_way(self) -> int:
-        return self._desk.under_way
-
-    def hand(self, question: Question) -> None:
-        self._desk.take(question)
-
-    def flush(self) -> None:
-        performed(self._send, self._desk.submit())
-
-    def collect(self) -> list[BatchItem]:
-        items: list[BatchItem] = performed(self._send, self._desk.collect())
-        return items
-
-    def leave(self) -> None:
-        """What is there goes on there."""
-
-    def wait(self, seconds: float) -> None:
-        performed(self._send, self._desk.give_up())

@@ -130,7 +130,8 @@ def begun(
 
 def _workers(run: Run, client: Client, send: Send) -> Workers:
     if run.options.mode == "provider":
-        from llmkit.batch.provider import Desk, Window
+        from llmkit.batch.provider import Desk
+        from llmkit.batch.window import Window
 
         return Window(Desk(run), send)
     if run.options.executor is None:

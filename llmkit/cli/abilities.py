@@ -35,6 +35,7 @@ COLUMNS = (
     "embeds",
     "counts",
     "lists",
+    "batches",
 )
 
 YES, NO = "yes", ""
@@ -63,6 +64,7 @@ def abilities(row: Provider, options: Mapping[str, str] | None = None) -> dict[s
         "embeds": _yes(_chosen(row.choose_embedder, chosen)),
         "counts": _yes(_chosen(row.choose_counter, chosen)),
         "lists": _yes(dialect.encode_models(place) is not None),
+        "batches": _yes(row.batches != ""),
     }
 
 

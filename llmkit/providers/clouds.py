@@ -47,6 +47,7 @@ def account_label(value: str) -> str:
 
 
 _PROJECT_ENV = ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT")
+_VERTEX_BATCHES = "Cloud Storage or BigQuery"  # Google Cloud, "Batch inference", read 2026-11-21
 _GOOGLE_TOKEN = Option(personal=True, meaning="an access token, or a function that returns one, in place of Google's usual credentials")
 
 
@@ -107,6 +108,7 @@ CLOUDS: Mapping[str, Row] = {
         },
         dialect=_gemini_on_vertex(name),
         choose_access=vertex_access,
+        batches_in=_VERTEX_BATCHES,
         guests={"claude-": _claude_on_vertex},
     ),
     "databricks": lambda name: Provider(
@@ -217,6 +219,7 @@ def _claude_on_vertex(name: str) -> Provider:
     return Provider(
         name=name,
         catalogue=("vertex", "anthropic"),
+        batches_in=_VERTEX_BATCHES,
         base_url="https://{location}/v1",
         default_path="/v1",
         own_path="/(?:projects|publishers)/.*",

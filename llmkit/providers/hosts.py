@@ -86,6 +86,7 @@ HOSTS: Mapping[str, Row] = {
         key_env=("GROQ_API_KEY",),
         base_env=urls("GROQ"),
         default_model="openai/gpt-oss-120b",
+        batches="openai",
         dialect=OpenAIChat(owner=name, stream_usage=False, silence="absent"),
     ),
     "openrouter": lambda name: Provider(
@@ -156,6 +157,7 @@ HOSTS: Mapping[str, Row] = {
         key_env=("AWS_BEARER_TOKEN_BEDROCK",),
         base_env=("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL", *urls("BEDROCK")),
         options=bedrock_options(),
+        batches_in="S3",  # Amazon Bedrock User Guide, "Process multiple prompts with batch inference", read 2026-11-21
         default_model="global.anthropic.claude-sonnet-4-5-20250929-v1:0",
         dialect=bedrock_dialect({}),
         choose_dialect=bedrock_dialect,

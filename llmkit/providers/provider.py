@@ -107,6 +107,7 @@ class Provider:
             counts. Its own name unless said.
         reported_cost: Reads from an answer's JSON what the server says that it cost, in US dollars; None where it does not say.
         batches: Whose batches it has, as a word that ``llmkit.batch.wires`` knows; empty where it has none that llmkit speaks.
+        batches_in: Where it has its batches put, and puts their results, where that is not with itself: a store of files.
         charges: Reads from an answer's JSON the tokens that are charged for, where these are not those that were used.
         choose_embedder: Gives the wire for embeddings under the options; None where it has none.
         embedding_model: The model that embeds where nobody names one.
@@ -145,6 +146,7 @@ class Provider:
     choose_counter: Callable[[Mapping[str, str]], TokenCounter | None] | None = None
     completes: bool = True
     batches: str = ""
+    batches_in: str = ""
     local: LocalProvider | None = None
 
     @catalogue.default

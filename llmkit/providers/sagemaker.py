@@ -40,6 +40,7 @@ def sagemaker(name: str) -> Provider:
         own_path="/endpoints(?:/.*)?",
         base_env=("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME",),
         key_required=False,
+        batches_in="S3",  # Amazon SageMaker AI Developer Guide, "Batch transform", read 2026-11-21
         options={
             "api": Option(default="chat", meaning="chat for the chat completions of its containers, generate for prompts"),
             "chat_template": Option(default="plain", meaning="how generate writes messages: plain, raw, chatml or llama3"),

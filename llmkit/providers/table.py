@@ -177,6 +177,7 @@ MAKERS: Mapping[str, Row] = {
         base_env=("GOOGLE_GEMINI_BASE_URL",),
         auth=HeaderAuth("x-goog-api-key", ""),
         default_model="gemini-flash-latest",
+        batches="gemini",
         dialect=_gemini(name),
     ),
     "xai": lambda name: Provider(
@@ -273,6 +274,7 @@ MAKERS: Mapping[str, Row] = {
             )
         },
         default_model="qwen-plus",
+        batches="openai",
         dialect=OpenAIChat(owner=name, reasoning="enable_thinking", takes_top_k=True),
     ),
     "zhipu": lambda name: Provider(

@@ -99,12 +99,17 @@ class Timeout:
 
 @define(kw_only=True)
 class HttpRequest:
-    """One request, ready to be sent. ``headers`` shows no credential in its ``repr``."""
+    """
+    One request, ready to be sent. ``headers`` shows no credential in its ``repr``.
+
+    ``body_limit`` is how many bytes the answer may have, where that is more than ``BODY_LIMIT``.
+    """
 
     method: str
     url: str
     headers: Headers = field(factory=Headers)
     body: bytes = field(default=b"", repr=False)
+    body_limit: int | None = None
 
 
 class ByteStream(Protocol):
@@ -178,8 +183,9 @@ class Transport(Protocol):
         """
         Return the response to *request*.
 
-        A body is read whole (decoded, at most ``BODY_LIMIT``), except that of a 2xx reply when *stream* is true. The body of any
-        other reply is read up to ``ERROR_BODY_LIMIT`` and for a short time only, and what was got is returned: a 400 stays a 400.
+        A body is read whole (decoded, at most ``BODY_LIMIT``, or the request's own limit), except that of a 2xx reply when *stream* is
+        true. The body of any other reply is read up to ``ERROR_BODY_LIMIT`` and for a short time only, and what was got is returned: a
+        400 stays a 400.
 
         Raises:
             TransportError: Whatever went wrong.

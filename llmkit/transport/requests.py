@@ -294,7 +294,14 @@ class RequestsTransport:
         cut = url.find("/", 8)  # behind "https://"
         route = self._routes.get(url[:cut]) or self._find_route(url)
         target = url if route.is_forwarded else url[cut:]
-        exchange = Exchange(method=request.method, host=route.host, timeout=timeout, stream=stream, public_only=self._settings.public_only)
+        exchange = Exchange(
+            method=request.method,
+            host=route.host,
+            timeout=timeout,
+            stream=stream,
+            public_only=self._settings.public_only,
+            body_limit=request.body_limit,
+        )
         reply: Reply | None = None
         failure: tuple[TransportErrorKind, str, bool, bool, bool] | None = None
         outer, _local.exchange = _local.exchange, exchange

@@ -52,16 +52,19 @@ class Exchange:
     """
 
     __slots__ = (
-        "_cut", "connect_time", "connected", "first_byte", "host", "method", "peer", "public_only", "read_time", "reused", "start",
-        "stream", "until", "watch",
+        "_cut", "body_limit", "connect_time", "connected", "first_byte", "host", "method", "peer", "public_only", "read_time", "reused",
+        "start", "stream", "until", "watch",
     )  # fmt: skip
 
-    def __init__(self, *, method: str, host: str, timeout: Timeout, stream: bool, public_only: bool = False) -> None:
+    def __init__(
+        self, *, method: str, host: str, timeout: Timeout, stream: bool, public_only: bool = False, body_limit: int | None = None
+    ) -> None:
         self.method = method
         self.host = host  # for the Host header
         self.peer = host  # for people
         self.stream = stream
         self.public_only = public_only
+        self.body_limit = BODY_LIMIT if body_limit is None else body_limit
         self.connect_time = math.inf if timeout.connect is None else timeout.connect
         self.read_time = timeout.read
         self.start = _now()
@@ -208,10 +211,10 @@ def read_reply(wire: Wire, exchange: Exchange) -> Reply:
     if exchange.stream:
         reply.stream = WireStream(wire, exchange, head, framing, Decoder(coding, sys.maxsize), rest)
         return reply
-    if isinstance(framing, Sized) and framing.left > BODY_LIMIT:
-        msg = f"a body of {framing.left} bytes is announced, {BODY_LIMIT} are allowed"
+    if isinstance(framing, Sized) and framing.left > exchange.body_limit:
+        msg = f"a body of {framing.left} bytes is announced, {exchange.body_limit} are allowed"
         raise TransportError("response_too_large", msg, fatal=True)
-    decoder = Decoder(coding, BODY_LIMIT)
+    decoder = Decoder(coding, exchange.body_limit)
     pieces = [*_pieces(wire, exchange, framing, decoder, rest)]
     decoder.finish()
     reply.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -31,8 +31,9 @@ from llmkit.batch.wires import WIRES
 from llmkit.testing import FakeServer, Reply
 
 KEY = "sk-test-0123456789"
-MODELS = {"openai": "openai/gpt-4o-mini", "anthropic": "anthropic/claude-sonnet-4-5"}
-BAD = {"messages": "bad", "extra_body": {"temperature": 9}}  # which both refuse
+MODELS = {"openai": "openai/gpt-4o-mini", "anthropic": "anthropic/claude-sonnet-4-5", "google": "google/gemini-2.5-flash"}
+WIRE_OF = {"openai": WIRES["openai"], "anthropic": WIRES["anthropic"], "google": WIRES["gemini"]}
+BAD = {"messages": "bad", "extra_body": {"temperature": 9}}  # which all refuse
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +59,7 @@ def texts(result: BatchResult) -> list[str | None]:
 
 def made(server: FakeServer) -> int:
     """Return how many batches were begun."""
-    return sum(request.method == "POST" and request.endpoint.endswith("/batches") for request in server.requests)
+    return sum(request.method == "POST" and request.endpoint.endswith(("/batches", ":batchGenerateContent")) for request in server.requests)
 
 
 def test_prompts_are_answered_at_the_batch_price(client: Any, server: FakeServer) -> None:
@@ -240,7 +241,7 @@ def test_leaving_cancels_what_no_checkpoint_knows(face: Any, server: FakeServer,
         with pytest.raises(llmkit.PermissionDeniedError):
             client.batch(["a"], mode="provider", checkpoint=checkpoint)
 
-    assert 1 == sum(request.endpoint.endswith("/cancel") for request in server.requests)
+    assert 1 == sum(request.endpoint.endswith(("/cancel", ":cancel")) for request in server.requests)
 
 
 def test_a_cancelled_batch_tells_so(client: Any, server: FakeServer, name: str, face: Any, tmp_path: Path) -> None:
@@ -249,7 +250,7 @@ def test_a_cancelled_batch_tells_so(client: Any, server: FakeServer, name: str, 
     client.batch(["a"], mode="provider", checkpoint=path)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:2]))
-    wire, place = WIRES[name], llmkit.Place(base_url=server.url(name))
+    wire, place = WIRE_OF[name], llmkit.Place(base_url=server.url(name))
     begun = face.client(MODELS[name], api_key=KEY, base_url=server.url(name), retry=None)
     server.enqueue(*[Reply()] * (2 if name == "openai" else 1), Reply.error(403))
     with pytest.raises(llmkit.PermissionDeniedError):
@@ -266,7 +267,11 @@ def test_a_cancelled_batch_tells_so(client: Any, server: FakeServer, name: str, 
 def _send(request: Any, name: str) -> None:
     import requests
 
-    credential = {"authorization": f"Bearer {KEY}"} if name == "openai" else {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
+    credential = {
+        "openai": {"authorization": f"Bearer {KEY}"},
+        "anthropic": {"x-api-key": KEY, "anthropic-version": "2023-06-01"},
+        "google": {"x-goog-api-key": KEY},
+    }[name]
     requests.request(request.method, request.url, headers={**request.headers, **credential}, timeout=5).raise_for_status()
 
 
@@ -282,12 +287,43 @@ def test_a_budget_holds(client: Any, server: FakeServer) -> None:
     assert 1 == made(server)
 
 
-def test_a_provider_without_batches_says_so(face: Any, server: FakeServer) -> None:
-    """Before anything is sent."""
-    client = face.client("groq/llama", api_key=KEY, base_url=server.url("groq"))
+@pytest.mark.parametrize("name", ["groq", "dashscope"])
+def test_who_has_openais_batches_is_given_them(face: Any, server: FakeServer, name: str, tmp_path: Path) -> None:
+    """In the same files, and gone on with in the same way."""
+    path = tmp_path / "run.jsonl"
+    client = face.client(f"{name}/some-model", api_key=KEY, base_url=server.url(name), retry=None)
+    server.enqueue(Reply(), Reply(), Reply.error(403))
+    with pytest.raises(llmkit.PermissionDeniedError):
+        client.batch(["a", BAD, "c"], mode="provider", checkpoint=path)
 
-    with pytest.raises(ConfigurationError, match="groq has no batches"):
+    result = client.batch(["a", BAD, "c"], mode="provider", checkpoint=path)
+
+    assert ["You said: a", None, "You said: c"] == texts(result)
+    assert InvalidRequestError is type(result[1].error)
+    assert [f"/{name}/v1/files", f"/{name}/v1/batches"] == [request.path for request in server.requests if request.method == "POST"]
+    assert b'"url":"/v1/chat/completions"' in server.requests[0].body
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "why"),
+    [
+        ("mistral/m", {}, "mistral has no batches of its own that llmkit speaks"),
+        ("vertex/gemini-2.5-flash", {"project": "p", "token": "t"}, "vertex reads batches from Cloud Storage or BigQuery"),
+        ("vertex/claude-sonnet-4-5", {"project": "p", "token": "t"}, "vertex reads batches from Cloud Storage or BigQuery"),
+        ("bedrock/m", {"region": "us-east-1"}, "bedrock reads batches from S3"),
+        ("sagemaker/m", {"region": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}, "sagemaker reads batches from S3"),
+    ],
+)
+def test_a_provider_without_batches_says_so(face: Any, server: FakeServer, model: str, options: dict[str, str], why: str) -> None:
+    """And why, before anything is sent."""
+    name = model.partition("/")[0]
+    key = {} if {"token", "aws_access_key_id"} & options.keys() else {"api_key": KEY}
+    client = face.client(model, base_url=server.url(name), options=options, **key)
+
+    with pytest.raises(ConfigurationError, match=why):
         client.batch(["a"], mode="provider")
+
+    assert 0 == server.hits
 
 
 @pytest.mark.parametrize("said", [{"timeout": 5}, {"deadline": 5}, {"cache": False}])
@@ -399,3 +435,41 @@ def test_anthropics_own_package_speaks_to_the_fake(server: FakeServer) -> None:
     assert "You said: hi" == results["r0"].message.content[0].text
     assert "invalid_request_error" == results["r1"].error.error.type
     assert ["canceled"] * 3 == ended
+
+
+def test_googles_own_package_speaks_to_the_fake(server: FakeServer, tmp_path: Path) -> None:
+    """A batch whose requests go along, one of a file, their results, a cancelled one, and the list of all."""
+    genai = pytest.importorskip("google.genai")
+    errors = pytest.importorskip("google.genai.errors")
+    model, key = "gemini-2.5-flash", f"{KEY}-{server.origin}"
+    asked = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    good, bad = {**asked, "metadata": {"key": "r0"}}, {**asked, "config": {"temperature": 9}, "metadata": {"key": "r1"}}
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps({"key": f"r{n}", "request": asked}) + "\n" for n in range(2)))
+
+    with genai.Client(api_key=key, http_options={"base_url": f"{server.origin}/google", "api_version": "v1beta"}) as client:
+        batch = client.batches.create(model=model, src=[good, bad], config={"display_name": "mine"})
+        states = [batch.state.name, client.batches.get(name=batch.name).state.name]
+        done = client.batches.get(name=batch.name)
+        uploaded = client.files.upload(file=path, config={"mime_type": "jsonl"})
+        of_file = client.batches.create(model=model, src=uploaded.name, config={"display_name": "of a file"})
+        client.batches.get(name=of_file.name)
+        results = client.files.download(file=client.batches.get(name=of_file.name).dest.file_name)
+        other = client.batches.create(model=model, src=[good], config={"display_name": "other"})
+        client.batches.cancel(name=other.name)
+        listed = {found.display_name: found.state.name for found in client.batches.list()}
+        with pytest.raises(errors.ClientError, match="display_name"):
+            client.batches.create(model=model, src=[good])
+        with pytest.raises(errors.ClientError, match="not found"):
+            client.batches.create(model=model, src="files/none", config={"display_name": "x"})
+        with pytest.raises(errors.ClientError, match="not found"):
+            client.batches.get(name="batches/none")
+        with pytest.raises(errors.ClientError, match="generated files"):
+            client.files.download(file=uploaded.name)
+
+    assert ["JOB_STATE_PENDING", "JOB_STATE_RUNNING", "JOB_STATE_SUCCEEDED"] == [*states, done.state.name]
+    first, second = done.dest.inlined_responses
+    assert ("r0", "You said: hi") == (first.metadata["key"], first.response.text)
+    assert ("r1", 3) == (second.metadata["key"], second.error.code)
+    assert ["r0", "r1"] == [json.loads(line)["key"] for line in results.splitlines()]
+    assert {"mine": "JOB_STATE_SUCCEEDED", "of a file": "JOB_STATE_SUCCEEDED", "other": "JOB_STATE_CANCELLED"} == listed

@@ -43,13 +43,15 @@ _LOST = Fault(status=0, kind="malformed", message="The batch ended without a res
 class AnthropicBatches:
     """The endpoint ``/v1/messages/batches``."""
 
+    size: int = 256 * 1000 * 1000
+
     def line(self, custom_id: str, http: HttpRequest, place: Place) -> bytes:
         return b'{"custom_id":%b,"params":%b}' % (quoted(custom_id), http.body)
 
     def upload(self, lines: Sequence[bytes], place: Place) -> HttpRequest | None:
         return None
 
-    def create(self, lines: Sequence[bytes], file: str | None, place: Place) -> HttpRequest:
+    def create(self, lines: Sequence[bytes], file: str | None, place: Place, path: str) -> HttpRequest:
         request = post(place, "/v1/messages/batches", body=b'{"requests":[%b]}' % b",".join(lines))
         if place.options.get("beta"):
             request.headers["anthropic-beta"] = place.options["beta"].replace(" ", "")

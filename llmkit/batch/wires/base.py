@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -15,7 +16,9 @@ from llmkit.models.fault import Fault
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
 
-__all__ = ["BatchWire", "Outcome", "State", "as_response", "get", "post", "quoted", "rows_of"]
+__all__ = ["BatchWire", "Outcome", "State", "as_response", "get", "path_of", "post", "quoted", "rows_of"]
+
+RESULTS = 1024 * 1024 * 1024  # bytes that the answers to one batch may have
 
 _JSON = {"content-type": "application/json"}
 
@@ -47,8 +50,11 @@ class BatchWire(Protocol):
     """
     One provider's batches. Implementations are frozen values.
 
-    What reads replies raises ``WireError``.
+    What reads replies raises ``WireError``. ``size`` is how many bytes the lines of one batch may have.
     """
+
+    @property
+    def size(self) -> int: ...
 
     def line(self, custom_id: str, http: HttpRequest, place: Place) -> bytes:
         """Return the request *http* as an item of a batch."""
@@ -58,8 +64,12 @@ class BatchWire(Protocol):
         """Return the request that brings *lines* there, to be read by ``read_id``; None where they go along with ``create``."""
         ...
 
-    def create(self, lines: Sequence[bytes], file: str | None, place: Place) -> HttpRequest:
-        """Return the request that begins a batch of *lines*, or of the *file* that was uploaded."""
+    def create(self, lines: Sequence[bytes], file: str | None, place: Place, path: str) -> HttpRequest:
+        """
+        Return the request that begins a batch of *lines*, or of the *file* that was uploaded.
+
+        *path* is where the requests in *lines* would have gone as calls, behind the base URL.
+        """
         ...
 
     def read_id(self, response: HttpResponse) -> str:
@@ -85,9 +95,16 @@ class BatchWire(Protocol):
         ...
 
 
+def path_of(http: HttpRequest, place: Place) -> str:
+    """Return where *http* goes, behind the base URL and without its query."""
+    return http.url[len(place.base_url) :].partition("?")[0]
+
+
 def get(place: Place, path: str, *names: str) -> HttpRequest:
     """Return a request for *path*, in which ``{}`` stands for each of *names*."""
-    return HttpRequest(method="GET", url=_url(place, path, names), headers=Headers({"Accept": "application/json"}))
+    # Each may be that for results.
+    headers = Headers({"Accept": "application/json"})
+    return HttpRequest(method="GET", url=_url(place, path, names), headers=headers, body_limit=RESULTS)
 
 
 def post(place: Place, path: str, *names: str, body: bytes = b"", kind: str = "application/json") -> HttpRequest:
@@ -113,10 +130,18 @@ def quoted(text: str) -> bytes:
 
 
 def rows_of(response: HttpResponse) -> list[dict[str, Any]]:
-    """Return the objects in a body of JSON lines. Raises ``WireError`` if it is something else."""
-    try:
-        # Not splitlines(): U+2028 and its like may stand in a string.
-        rows = [json.loads(line) for line in response.body.split(b"\n") if line.strip()]
-    except ValueError:
-        raise WireError.malformed("The results are not lines of JSON.", response) from None
+    """
+    Return the objects in a body of JSON lines. A line that is none is left out: its neighbours are paid for.
+
+    Raises:
+        WireError: If no line is one.
+    """
+    # Not splitlines(): U+2028 and its like may stand in a string.
+    lines = [line for line in response.body.split(b"\n") if line.strip()]
+    rows = []
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            rows.append(json.loads(line))
+    if lines and not rows:
+        raise WireError.malformed("The results are not lines of JSON.", response)
     return objects(rows)

@@ -1,19 +1,22 @@
 """
 OpenAI's batches: a file of requests, a file of answers, a file of errors.
 
-Source: OpenAI API reference, "Batch" and "Files", read 2026-11-21.
+Others have the same: Groq's package types it alike, and Alibaba's guide uses OpenAI's own package. Azure's differ from one page of its
+documentation to the next, in the endpoint that a batch names and in whether a file can be used at once.
+
+Source: OpenAI API reference, "Batch" and "Files"; the package groq, ``types.batch_create_params``; Alibaba Cloud Model Studio, "OpenAI
+compatible - Batch (file input)"; read 2026-11-21.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 from attrs import frozen
 
-from llmkit.batch.wires.base import Outcome, State, as_response, get, post, quoted, rows_of
+from llmkit.batch.wires.base import Outcome, State, as_response, get, path_of, post, quoted, rows_of
 from llmkit.dialects.base import Place, WireError
 from llmkit.dialects.wire_json import at, body_of, label, object_in, objects, word
 from llmkit.models.fault import Fault
@@ -33,10 +36,10 @@ _ENDED = frozenset({"completed", "failed", *_MISSING})
 class OpenAIBatches:
     """The endpoints ``/files`` and ``/batches``."""
 
+    size: int = 200 * 1000 * 1000
+
     def line(self, custom_id: str, http: HttpRequest, place: Place) -> bytes:
-        # The path as OpenAI itself would see it, whatever proxy is in between.
-        path = "/v1" + http.url[len(place.base_url) :].partition("?")[0]
-        return b'{"custom_id":%b,"method":"POST","url":%b,"body":%b}' % (quoted(custom_id), quoted(path), http.body)
+        return b'{"custom_id":%b,"method":"POST","url":%b,"body":%b}' % (quoted(custom_id), quoted(_seen(path_of(http, place))), http.body)
 
     def upload(self, lines: Sequence[bytes], place: Place) -> HttpRequest | None:
         content = b"\n".join(lines) + b"\n"
@@ -49,9 +52,8 @@ class OpenAIBatches:
         mark = boundary.encode()
         return post(place, "/files", body=parts % (mark, mark, content, mark), kind=f"multipart/form-data; boundary={boundary}")
 
-    def create(self, lines: Sequence[bytes], file: str | None, place: Place) -> HttpRequest:
-        url = json.loads(lines[0])["url"]
-        return post(place, "/batches", body=body_of({"input_file_id": file, "endpoint": url, "completion_window": "24h"}))
+    def create(self, lines: Sequence[bytes], file: str | None, place: Place, path: str) -> HttpRequest:
+        return post(place, "/batches", body=body_of({"input_file_id": file, "endpoint": _seen(path), "completion_window": "24h"}))
 
     def read_id(self, response: HttpResponse) -> str:
         made = label(at(object_in(response), "id"))
@@ -89,6 +91,11 @@ class OpenAIBatches:
 
     def cancel(self, name: str, place: Place) -> HttpRequest:
         return post(place, "/batches/{}/cancel", name)
+
+
+def _seen(path: str) -> str:
+    """Return *path* as OpenAI itself would see it, whatever proxy is in between."""
+    return "/v1" + path
 
 
 def _refusal(error: Mapping[str, Any]) -> Fault:

@@ -34,3 +34,8 @@ class Store(Generic[Kept]):
     def find(self, name: Any) -> Kept | None:
         with self._lock:
             return self._kept.get(name) if isinstance(name, str) else None
+
+    def all(self) -> list[tuple[str, Kept]]:
+        """Return all that is kept with their ids, the latest first."""
+        with self._lock:
+            return list(reversed(self._kept.items()))

@@ -17,7 +17,7 @@ from llmkit.testing.replies import RecordedRequest, Reply
 from llmkit.testing.wires.gemini_turns import DATA, check_contents, check_last, check_seals, check_turns, refuse
 from llmkit.testing.wires.openai_checks import mapping, rows
 
-__all__ = ["check_count", "check_door", "check_generate", "check_model", "decoded", "model_of"]
+__all__ = ["camelled", "check_count", "check_door", "check_generate", "check_model", "decoded", "model_of", "unknown"]
 
 Check = Callable[[dict[str, Any], str], "Reply | None"]
 
@@ -71,8 +71,13 @@ def decoded(request: RecordedRequest) -> dict[str, Any] | Reply:
     return _camelled(body, 0)
 
 
+def camelled(value: dict[str, Any]) -> dict[str, Any]:
+    """Return *value* with its own names, and not those in it, in camel case."""
+    return {re.sub(r"_([a-z])", lambda found: found[1].upper(), name): item for name, item in value.items()}
+
+
 def _camelled(value: dict[str, Any], depth: int) -> dict[str, Any]:
-    names = {re.sub(r"_([a-z])", lambda found: found[1].upper(), name): item for name, item in value.items()}
+    names = camelled(value)
     if depth > 6:
         return names
     # What is the user's own is left as it is: arguments, results, schemas, labels.
@@ -136,22 +141,23 @@ def check_model(request: RecordedRequest) -> Reply | None:
 # -- fields
 
 
-def _unknown(name: str, place: str) -> Reply:
+def unknown(name: str, place: str) -> Reply:
+    """Return the refusal of a field that is not known at *place*."""
     at = f" at '{place}'" if place else ""
     return refuse(f'Invalid JSON payload received. Unknown name "{name}"{at}: Cannot find field.', field=place or None)
 
 
 def _check_known(body: dict[str, Any], _model: str) -> Reply | None:
     for name in body.keys() - _TOP:
-        return _unknown(name, "")
+        return unknown(name, "")
     for name in mapping(body.get("generationConfig")).keys() - _CONFIG:
-        return _unknown(name, "generation_config")
+        return unknown(name, "generation_config")
     for number, content in enumerate(rows(body.get("contents"))):
         for name in content.keys() - {"role", "parts"}:
-            return _unknown(name, f"contents[{number}]")
+            return unknown(name, f"contents[{number}]")
         for index, part in enumerate(rows(content.get("parts"))):
             for name in part.keys() - _PART:
-                return _unknown(name, f"contents[{number}].parts[{index}]")
+                return unknown(name, f"contents[{number}].parts[{index}]")
     return None
 
 

@@ -1,7 +1,10 @@
 """
 Files and batches, as OpenAI has them: a batch is seen in progress once, and is done when it is looked at again.
 
-Source: OpenAI API reference, "Batch" and "Files", read 2026-11-21.
+Others have the same.
+
+Source: OpenAI API reference, "Batch" and "Files"; Groq API reference, "Batches"; Alibaba Cloud Model Studio, "OpenAI compatible - Batch
+(file input)"; read 2026-11-21.
 """
 
 from __future__ import annotations
@@ -279,5 +282,5 @@ WIRE = Wire(
     ),
     render_error=render_error,
     unauthorized=unauthorized,
-    providers=frozenset({"openai", "openai-responses"}),
+    providers=frozenset({"openai", "openai-responses", "groq", "dashscope", "qwen", "alibaba"}),
 )

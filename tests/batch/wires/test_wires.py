@@ -15,7 +15,7 @@ from llmkit.batch.wires import WIRES
 from llmkit.transport.base import HttpRequest
 
 PLACE = Place(base_url="https://host/prefix/v1")
-OPENAI, ANTHROPIC = WIRES["openai"], WIRES["anthropic"]
+OPENAI, ANTHROPIC, GEMINI = WIRES["openai"], WIRES["anthropic"], WIRES["gemini"]
 ANSWER = {"id": "x", "choices": []}
 
 
@@ -35,6 +35,7 @@ def test_a_line_has_the_path_that_the_provider_knows() -> None:
 
     assert {"custom_id": "7-a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m"}} == line
     assert {"custom_id": "7-a", "params": {"model": "m"}} == json.loads(ANTHROPIC.line("7-a", http, PLACE))
+    assert {"metadata": {"key": "7-a"}, "request": {"model": "m"}} == json.loads(GEMINI.line("7-a", http, PLACE))
 
 
 def test_a_boundary_is_no_longer_than_allowed() -> None:
@@ -51,8 +52,8 @@ def test_features_in_beta_are_asked_for_with_the_batch() -> None:
     """As with a call."""
     place = Place(base_url="https://host", options={"beta": "a-1, b-2"})
 
-    assert "a-1,b-2" == ANTHROPIC.create([b"{}"], None, place).headers["anthropic-beta"]
-    assert "anthropic-beta" not in ANTHROPIC.create([b"{}"], None, PLACE).headers
+    assert "a-1,b-2" == ANTHROPIC.create([b"{}"], None, place, "/v1/messages").headers["anthropic-beta"]
+    assert "anthropic-beta" not in ANTHROPIC.create([b"{}"], None, PLACE, "/v1/messages").headers
 
 
 @pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
@@ -140,12 +141,100 @@ def test_a_result_of_anthropics_is_a_reply_or_a_fault(result: Any, status: int |
     assert kind == (None if found.fault is None else found.fault.kind)
 
 
+def test_a_batch_of_geminis_is_begun_where_its_model_is() -> None:
+    """A tuned one too. Its lines go along, under a name that it must have."""
+    made = [GEMINI.create([b"{}", b"{}"], None, PLACE, f"/{model}:generateContent") for model in ("models/gemini-x", "tunedModels/mine")]
+
+    assert [
+        "https://host/prefix/v1/models/gemini-x:batchGenerateContent",
+        "https://host/prefix/v1/tunedModels/mine:batchGenerateContent",
+    ] == [http.url for http in made]
+    assert {"batch": {"displayName": "llmkit", "inputConfig": {"requests": {"requests": [{}, {}]}}}} == json.loads(made[0].body)
+    assert "batch1" == GEMINI.read_id(reply({"name": "batches/batch1", "metadata": {}}))
+
+
+@pytest.mark.parametrize("word", ["BATCH", "JOB"])
+@pytest.mark.parametrize(
+    ("state", "ended", "kind"),
+    [
+        ("PENDING", False, "malformed"),
+        ("RUNNING", False, "malformed"),
+        ("SUCCEEDED", True, "malformed"),
+        ("PARTIALLY_SUCCEEDED", True, "malformed"),
+        ("FAILED", True, "malformed"),
+        ("EXPIRED", True, "timeout"),
+        ("CANCELLED", True, "conflict"),
+        ("OF_TOMORROW", False, "malformed"),
+    ],
+)
+def test_a_state_of_geminis_says_whether_it_has_ended(word: str, state: str, ended: bool, kind: str) -> None:
+    """By either of the two names that each has, and without the operation's own word for it."""
+    found = GEMINI.read_state(reply({"name": "batches/b", "metadata": {"state": f"{word}_STATE_{state}"}}))
+
+    assert (ended, (), kind) == (found.ended, found.sources, found.missing.kind)
+
+
+def test_an_operation_that_is_done_has_ended() -> None:
+    """Whatever its state is called; and one of which nothing is said yet has not."""
+    states = [GEMINI.read_state(reply({"name": "batches/b", **rest})) for rest in ({"done": True}, {"metadata": {}}, {})]
+
+    assert [True, False, False] == [state.ended for state in states]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "code"),
+    [
+        ({"code": 1, "message": "m"}, 0, "conflict", "CANCELLED"),
+        ({"code": 3, "message": "m"}, 400, None, "INVALID_ARGUMENT"),
+        ({"code": 8, "message": "m"}, 429, None, "RESOURCE_EXHAUSTED"),
+        ({"code": 13, "message": "m"}, 500, None, "INTERNAL"),
+        ({"code": 503, "message": "m"}, 503, None, "503"),
+        ({"code": True}, 500, None, "500"),
+        ({}, 500, None, "500"),
+        ("odd", 0, "malformed", None),
+    ],
+)
+def test_a_batch_of_geminis_that_failed_tells_why(error: Any, status: int, kind: str | None, code: str | None) -> None:
+    """To each of its items, as a call would have been told."""
+    found = GEMINI.read_state(reply({"name": "batches/b", "done": True, "metadata": {"state": "BATCH_STATE_FAILED"}, "error": error}))
+
+    assert (status, kind, code) == (found.missing.status, found.missing.kind, found.missing.code)
+    assert found.missing.message.startswith("The whole batch failed: ") is (status > 0)
+
+
+@pytest.mark.parametrize("where", ["response", "metadata"])
+def test_results_of_gemini_are_replies(where: str) -> None:
+    """Told by their keys, wherever they stand; an error is the reply that a call would have got."""
+    rows = [
+        {"metadata": {"key": "b"}, "error": {"code": 8, "message": "m", "details": [{"reason": "RATE_LIMIT_EXCEEDED"}]}},
+        {"metadata": {"key": "a"}, "response": {"candidates": [], "text": "\u2028"}},
+        {"metadata": {"key": "c"}, "error": {"code": 400, "message": "m"}},
+        {"metadata": {"key": "d"}, "error": {"code": 1, "message": "m"}},
+        {"metadata": {"key": "e"}},
+        {"response": {"candidates": []}},
+    ]
+    output = {"inlinedResponses": {"inlinedResponses": rows}}
+    operation = {"name": "batches/b", "done": True, **({"response": output} if where == "response" else {"metadata": {"output": output}})}
+
+    found = GEMINI.read_results(reply(operation))
+
+    assert ("b",) == GEMINI.read_state(reply(operation)).sources
+    assert [("a", 200), ("b", 429), ("c", 400)] == sorted(
+        (name, one.response.status) for name, one in found.items() if name and one.response
+    )
+    assert {"d": "conflict", "e": "malformed"} == {name: one.fault.kind for name, one in found.items() if one.fault}
+    assert found["b"].response is not None
+    assert {"code": 429, "status": "RESOURCE_EXHAUSTED"}.items() <= json.loads(found["b"].response.body)["error"].items()
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["id", "status", "errors", "data", "line", "custom_id", "response", "result", "error", "type"]), inner
+            st.sampled_from(["id", "status", "errors", "data", "line", "custom_id", "response", "result", "error", "type", "code"])
+            | st.sampled_from(["name", "state", "done", "metadata", "output", "inlinedResponses", "key"]),
+            inner,
         )
     ),
     max_leaves=8,
