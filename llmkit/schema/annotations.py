@@ -16,6 +16,7 @@ __all__ = [
     "MAPPINGS",
     "aliased",
     "described",
+    "homes_of",
     "is_alias",
     "is_hashable",
     "is_named_tuple",
@@ -144,3 +145,23 @@ def substituted(tp: Any, hint: Any) -> Any:
         return values.get(hint, hint)
     free = getattr(hint, "__parameters__", ()) if values and get_origin(hint) else ()
     return hint[tuple(values.get(name, name) for name in free)] if free else hint
+
+
+def homes_of(tp: Any) -> dict[str, Any]:
+    """Return for each annotated name of the class of *tp* the class in which it stands, itself or a base, with its arguments there."""
+    cls = get_origin(tp) or tp
+    placed = dict(_lineage(tp))
+    # The annotations of a TypedDict are those of its bases as well, which are not in its __mro__, and which alone know their variables.
+    order = placed if is_typed_dict(cls) else reversed(cls.__mro__)
+    return {name: placed.get(base, base) for base in order for name in vars(base).get("__annotations__", ())}
+
+
+def _lineage(tp: Any) -> Iterator[tuple[type, Any]]:
+    """Yield the class of *tp* and its bases, each with the arguments that *tp* gives it."""
+    cls = get_origin(tp) or tp
+    if not isinstance(cls, type) or cls.__module__ in ("typing", "typing_extensions"):
+        return
+    yield cls, tp
+    for base in vars(cls).get("__orig_bases__", cls.__bases__):
+        if getattr(get_origin(base), "__module__", "") not in ("typing", "typing_extensions"):  # Generic[T] takes no arguments
+            yield from _lineage(substituted(tp, base))

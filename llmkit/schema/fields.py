@@ -10,7 +10,7 @@ import attrs
 from attrs import NOTHING, field, frozen
 
 from llmkit.errors import ConfigurationError
-from llmkit.schema.annotations import described, is_typed_dict, qualifiers_of, resolved_hints, substituted, unqualified
+from llmkit.schema.annotations import described, homes_of, is_typed_dict, qualifiers_of, resolved_hints, substituted, unqualified
 from llmkit.schema.docstrings import own_docstring, parse_docstring
 from llmkit.schema.limits import limits_of_validator
 
@@ -46,11 +46,13 @@ def fields_of(tp: Any) -> tuple[Field, ...]:
     """
     cls = get_origin(tp) or tp
     texts = {name: text for base in reversed(cls.__mro__) for name, text in parse_docstring(own_docstring(base))[1].items()}
-    return tuple(_finished(one, tp) for one in _listed(cls, resolved_hints(cls), texts))
+    homes = homes_of(tp)
+    hints = {name: substituted(homes.get(name, tp), hint) for name, hint in resolved_hints(cls).items()}
+    return tuple(_finished(one) for one in _listed(cls, hints, texts))
 
 
-def _finished(raw: Field, tp: Any) -> Field:
-    kept = substituted(tp, unqualified(raw.type))
+def _finished(raw: Field) -> Field:
+    kept = unqualified(raw.type)
     return attrs.evolve(raw, type=kept, description=described(kept) or raw.description)
 
 

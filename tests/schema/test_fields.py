@@ -14,6 +14,7 @@ from llmkit.schema.describing import schema_of
 from llmkit.schema.fields import fields_of
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @attrs.frozen
@@ -41,6 +42,42 @@ class Derived(Base, Generic[T]):
     b: list[T] = attrs.field(factory=list)
     _c: str = attrs.field(default="x", metadata={"description": "Told."}, validator=attrs.validators.max_len(2))
     d: int = attrs.field(default=0, init=False)
+
+
+@dataclass
+class Pair(Generic[T, U]):
+    left: T
+    right: list[U]
+
+
+@dataclass
+class Numbered(Pair[int, T]):
+    """Its variable has the name of another in its base."""
+
+    extra: T | None = None
+
+
+@dataclass
+class Named(Numbered[str]):
+    left: bool
+
+
+@attrs.frozen
+class Holding(Generic[T]):
+    held: T
+
+
+@attrs.frozen
+class HoldingOne(Holding[int]):
+    count: int
+
+
+class Tagged(typing_extensions.TypedDict, Generic[T]):
+    tag: typing_extensions.NotRequired[T]
+
+
+class TaggedMore(Tagged[int]):
+    more: str
 
 
 @dataclass
@@ -94,6 +131,21 @@ def test_fields_of_an_attrs_class_go_by_the_names_of_its_constructor() -> None:
     """With the arguments of the class, and the nearest docstring that names them; what is not given is not listed."""
     assert [("a", int, True, "First."), ("b", list[int], False, "Of this class."), ("c", str, False, "Told.")] == told(Derived[int])
     assert [{}, {}, {"maxLength": 2}] == [one.limits for one in fields_of(Derived)]
+
+
+@pytest.mark.parametrize(
+    ("tp", "types"),
+    [
+        (Numbered[str], {"left": int, "right": list[str], "extra": str | None}),
+        (Named, {"left": bool, "right": list[str], "extra": str | None}),
+        (Numbered, {"left": int, "right": list[T], "extra": T | None}),  # type: ignore[valid-type]
+        (HoldingOne, {"held": int, "count": int}),
+        (TaggedMore, {"tag": int, "more": str}),
+    ],
+)
+def test_what_a_base_class_holds_is_what_it_was_told_to(tp: Any, types: dict[str, Any]) -> None:
+    """Each field has the arguments of the class in which it stands, whatever the variables there are called."""
+    assert types == {one.name: one.type for one in fields_of(tp)}
 
 
 def test_an_attribute_without_annotation_may_be_anything() -> None:
