@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from math import isfinite
 from pathlib import Path, PurePath
 from typing import Any, get_args
 from uuid import UUID
@@ -66,9 +67,12 @@ def _float(value: Any, tp: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise expected("a number", value)
     try:
-        return float(value)
+        number = float(value)
     except OverflowError as exc:
         raise expected("a number that a float can hold", value) from exc
+    if not isfinite(number):  # how Python reads 1e999
+        raise expected("a finite number", value)
+    return number
 
 
 def _str(value: Any, tp: Any) -> Any:

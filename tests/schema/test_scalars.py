@@ -87,6 +87,8 @@ def test_a_scalar_is_read_as_its_type(tp: Any, value: Any, result: Any) -> None:
         (float, True, "expected a number"),
         (float, "3.0", "expected a number"),
         (float, 10**400, "a float can hold"),
+        (float, float("inf"), "a finite number"),
+        (float, float("nan"), "a finite number"),
         (str, 3, "expected text"),
         (Color, "green", 'expected one of "red", "blue", got "green"'),
         (Color, ["red"], "expected one of"),
