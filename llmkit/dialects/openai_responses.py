@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from llmkit.dialects import openai_faults, openai_responses_answers
 from llmkit.dialects.base import Place, StreamDecoder, merged
+from llmkit.dialects.openai_messages import JSON_IN_WORDS, mentions_json
 from llmkit.dialects.openai_responses_items import ItemWriter
 from llmkit.dialects.wire_json import body_of, written
 from llmkit.errors import UnsupportedParameterError
@@ -27,6 +28,7 @@ from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
+    from llmkit.models.content import Message
     from llmkit.models.info import ModelInfo
     from llmkit.structured import ResponseFormat
     from llmkit.tools import Tool
@@ -83,7 +85,8 @@ class OpenAIResponses:
         body: dict[str, Any] = {"model": model}
         instructions, body["input"] = writer.write(request.messages)
         if request.response_format is not None:
-            instructions = self._add_format(body, request.response_format, instructions)
+            asked = request.messages if instructions is None else request.messages[1:]
+            instructions = self._add_format(body, request.response_format, asked, instructions)
         if instructions is not None:
             body["instructions"] = instructions
         # The history is the caller's: what the server kept of it would only be kept.
@@ -159,10 +162,15 @@ class OpenAIResponses:
             effort = "low"  # later models have nothing lower
         body["reasoning"] = {"effort": effort}
 
-    def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, instructions: str | None) -> str | None:
+    def _add_format(
+        self, body: dict[str, Any], wanted: ResponseFormat, messages: Iterable[Message], instructions: str | None
+    ) -> str | None:
         """Add the shape *wanted* to *body*, and return *instructions* with the words that ask for it where the server has none."""
         if wanted.schema is None:
             body["text"] = {"format": {"type": "json_object"}}
+            if not mentions_json(messages):
+                # Among the messages, since the server does not look for the word in the instructions.
+                body["input"] = [{"role": "system", "content": JSON_IN_WORDS}, *body["input"]]
             return instructions
         if self.schema == "json_object":
             body["text"] = {"format": {"type": "json_object"}}
