@@ -14,7 +14,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter
-from types import SimpleNamespace
 from typing import Any, NamedTuple, Optional, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
@@ -22,7 +21,7 @@ from attrs import field, frozen
 
 from llmkit.errors import ConfigurationError, ToolExecutionError
 from llmkit.requirements import Requirement, Version, as_requirements, command_for
-from llmkit.schema.annotations import described, resolved_hints
+from llmkit.schema.annotations import described, hints_of_function
 from llmkit.schema.describing import Writer
 from llmkit.schema.docstrings import parse_docstring
 from llmkit.schema.fields import Field
@@ -216,7 +215,8 @@ def _read_signature(function: Callable[..., Any]) -> _Signature:
         msg = f"{title} cannot be a tool: it yields its results one by one, and a model is given one: return a list of them."
         raise ConfigurationError(msg)
     prose, told = parse_docstring(plain.__doc__ or "")
-    hints = _hints_of(plain)
+    # Of the parameters only: what a function returns need not be importable at run time.
+    hints = hints_of_function(plain, lambda name: name != "return")
     if parameters and parameters[0].name in ("self", "cls") and parameters[0].name not in hints:
         msg = f"{title} cannot be a tool as it stands: take the method of an instance, so that {parameters[0].name} is bound."
         raise ConfigurationError(msg)
@@ -232,15 +232,6 @@ def _unwrapped(function: Any) -> tuple[Any, frozenset[str]]:
         given |= function.keywords.keys()
         function = function.func
     return function, given
-
-
-def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotations of the parameters only: what a function returns need not be importable at run time."""
-    plain = inspect.unwrap(getattr(function, "__func__", function))
-    hints = {name: hint for name, hint in getattr(plain, "__annotations__", {}).items() if name != "return"}
-    # A stand-in for the function. It has no defaults, either: Python 3.10 would read one of None into the annotation.
-    names = {name: getattr(plain, name) for name in ("__globals__", "__qualname__", "__type_params__") if hasattr(plain, name)}
-    return resolved_hints(SimpleNamespace(__annotations__=hints, **names))
 
 
 def _as_field(parameter: Parameter, hint: Any, told: str, title: str) -> Field:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
@@ -16,6 +18,7 @@ __all__ = [
     "MAPPINGS",
     "aliased",
     "described",
+    "hints_of_function",
     "homes_of",
     "is_alias",
     "is_hashable",
@@ -136,6 +139,20 @@ def resolved_hints(target: Any) -> dict[str, Any]:
         "its names must be importable from its module at run time, not defined in a function or under TYPE_CHECKING."
     )
     raise ConfigurationError(msg) from failure
+
+
+def hints_of_function(function: Any, wanted: Callable[[str], bool]) -> dict[str, Any]:
+    """
+    Return those annotations of a function or method, as types, whose names are *wanted*; the others need not be importable.
+
+    Raises:
+        ConfigurationError: If one cannot be resolved.
+    """
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    hints = {name: hint for name, hint in getattr(plain, "__annotations__", {}).items() if wanted(name)}
+    # A stand-in for the function. It has no defaults, either: Python 3.10 would read one of None into the annotation.
+    names = {name: getattr(plain, name) for name in ("__globals__", "__qualname__", "__type_params__") if hasattr(plain, name)}
+    return resolved_hints(SimpleNamespace(__annotations__=hints, **names))
 
 
 def substituted(tp: Any, hint: Any) -> Any:
