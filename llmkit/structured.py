@@ -176,14 +176,20 @@ class Growth:
     def __init__(self, shape: ResponseFormat) -> None:
         self._shape = shape
         self._reader = GrowingJson()
+        self._is_over = False
         self.value: Any = MISSING
 
     def feed(self, text: str) -> bool:
         """Add *text*, and return whether ``value`` is another than before."""
-        if not self._reader.feed(text):
+        if self._is_over or not self._reader.feed(text):
             return False
-        before, self.value = self.value, self._grown()
-        return self.value is not MISSING and (before is MISSING or bool(before != self.value))
+        before = self.value
+        try:
+            self.value = self._grown()
+            return self.value is not MISSING and (before is MISSING or bool(before != self.value))
+        except RecursionError:  # a model may open brackets without end; the whole, once it is there, is refused for it
+            self._is_over = True
+            return False
 
     def _grown(self) -> Any:
         given = self._reader.value

@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator
 
 from llmkit.errors import ConfigurationError, StructuredOutputError
 from llmkit.schema import is_strict_able, schema_of, strict_schema
-from llmkit.structured import ResponseFormat, as_response_format, parse
+from llmkit.structured import Growth, ResponseFormat, as_response_format, parse
 
 T = TypeVar("T")
 UserId = NewType("UserId", int)
@@ -325,6 +325,17 @@ def test_an_answer_nested_too_deeply_is_refused(depth: int) -> None:
         parse(asked(Node), text)
 
     assert isinstance(caught.value.original_error, RecursionError)
+
+
+@pytest.mark.parametrize("tp", [Any, "json"])
+def test_an_answer_that_only_goes_deeper_stops_growing(tp: Any) -> None:
+    """A model that opens brackets without end fails as a whole, and not on the way."""
+    growth = Growth(asked(tp))
+
+    grown = [growth.feed('{"value": ['), *(growth.feed("[" * 100) for _ in range(100))]
+
+    assert grown[0]
+    assert not any(grown[-50:])
 
 
 def test_depth_alone_is_no_fault() -> None:
