@@ -182,12 +182,17 @@ def _attributes(cls: Any, found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     from dataclasses import fields  # already loaded, since the class is one
 
     for one in fields(cls):
-        if one.name in found and one.init:
-            yield one.name, found[one.name]
+        given: Any = one.default
+        of_pydantic = hasattr(given, "is_required")  # one of its Fields, in a dataclass of its own
+        argument = (given.alias or one.name) if of_pydantic else one.name
+        if argument in found and one.init:
+            yield one.name, found[argument]
+        elif of_pydantic:
+            yield one.name, None if given.is_required() else given.get_default(call_default_factory=True)
         elif one.default_factory is not NO_DEFAULT:
             yield one.name, one.default_factory()
         else:
-            yield one.name, None if one.default is NO_DEFAULT else one.default
+            yield one.name, None if given is NO_DEFAULT else given
 
 
 def _model(value: dict[str, Any], tp: Any) -> Any:

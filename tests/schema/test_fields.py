@@ -164,6 +164,27 @@ def test_fields_of_a_dataclass_are_described_from_the_nearest_place() -> None:
     ] == told(Room)
 
 
+def test_a_dataclass_of_pydantics_has_its_fields() -> None:
+    """What a pydantic Field says of one is read: alias, default, limits, description."""
+    pydantic = pytest.importorskip("pydantic")
+
+    @pydantic.dataclasses.dataclass
+    class Guest:
+        age: int = pydantic.Field(gt=0, description="In years.")
+        name: str = pydantic.Field("Ann", alias="fullName")
+        tags: list[str] = pydantic.Field(default_factory=list)
+        plain: int = 3
+
+    assert [
+        ("age", int, True, "In years."),
+        ("fullName", str, False, ""),
+        ("tags", list[str], False, ""),
+        ("plain", int, False, ""),
+    ] == told(Guest)
+    assert {"type": "integer", "exclusiveMinimum": 0, "description": "In years."} == schema_of(Guest)["properties"]["age"]
+    assert {"type": "string", "default": "Ann"} == schema_of(Guest)["properties"]["fullName"]
+
+
 @pytest.mark.parametrize(
     ("tp", "fields"),
     [(Movie, [("title", str, True), ("year", int, False)]), (Extras, [("note", str, False), ("id", int, True)])],

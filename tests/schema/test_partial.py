@@ -160,6 +160,22 @@ def test_a_pydantic_model_grows_too() -> None:
     assert (None, None, 3) == (wrong.name, wrong.inner, wrong.age)
 
 
+def test_a_dataclass_of_pydantics_grows_too() -> None:
+    """Its defaults are what its Fields say."""
+    pydantic = pytest.importorskip("pydantic")
+
+    @pydantic.dataclasses.dataclass
+    class Guest:
+        age: int = pydantic.Field(gt=0)
+        name: str = pydantic.Field("Ann", alias="fullName")
+        tags: list[str] = pydantic.Field(default_factory=list)
+        plain: int = 3
+
+    nothing, begun = so_far("{", Guest), so_far('{"fullName": "Bo', Guest)
+
+    assert [(None, "Ann", [], 3), (None, "Bo", [], 3)] == [(one.age, one.name, one.tags, one.plain) for one in (nothing, begun)]
+
+
 def test_of_several_pydantic_models_the_likeliest_grows() -> None:
     """By tag and keys, as with other records, and among them."""
     pydantic = pytest.importorskip("pydantic")
