@@ -177,10 +177,11 @@ class OpenAIResponses:
             shape = written(wanted.schema, "The schema of the answer")
             words = f"Answer with one JSON object and nothing else. It fits this JSON Schema:\n{shape}"
             return words if instructions is None else f"{instructions}\n\n{words}"
-        from llmkit.schema import is_strict_able, strict_schema
+        from llmkit.dialects.openai_strict import strictly
+        from llmkit.schema import is_strict_able
 
         strict = is_strict_able(wanted.schema) if wanted.strict is None else wanted.strict
-        schema = strict_schema(wanted.schema) if strict else wanted.schema
+        schema = strictly(wanted.schema, wanted.name, owner=self.owner, parameter="response_format") if strict else wanted.schema
         described = {"description": wanted.description} if wanted.description else {}
         body["text"] = {"format": {"type": "json_schema", "name": wanted.name, **described, "schema": schema, "strict": strict}}
         return instructions
@@ -188,7 +189,7 @@ class OpenAIResponses:
     # -- tools
 
     def _add_tools(self, body: dict[str, Any], request: CompletionRequest) -> None:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [_tool(tool, self.owner) for tool in request.tools]
         choice = request.tool_choice
         if choice is not None:
             body["tool_choice"] = choice if choice in ("auto", "none", "required") else {"type": "function", "name": choice}
@@ -218,13 +219,13 @@ def _with_seals(wanted: Any) -> Any:
     return [*wanted, SEALED_THOUGHTS]
 
 
-def _tool(tool: Tool) -> Mapping[str, Any]:
+def _tool(tool: Tool, owner: str) -> Mapping[str, Any]:
     # Where it is not said, the wire takes a tool for a strict one.
     wire: dict[str, Any] = {"type": "function", "name": tool.name, "parameters": tool.parameters, "strict": bool(tool.strict)}
     if tool.description:
         wire["description"] = tool.description
     if tool.strict:
-        from llmkit.schema import strict_schema
+        from llmkit.dialects.openai_strict import strictly
 
-        wire["parameters"] = strict_schema(tool.parameters)
+        wire["parameters"] = strictly(tool.parameters, f"the parameters of {tool.name}", owner=owner, parameter="tools")
     return wire
