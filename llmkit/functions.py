@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from string import Formatter
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -23,7 +23,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.models.content import PARTS, Message, Part, Text
 from llmkit.models.request import PARAMETERS, check_parameter, check_seconds
 from llmkit.models.response import CompletionResponse
-from llmkit.schema.annotations import resolved_hints
+from llmkit.schema.annotations import hints_of_function
 
 if TYPE_CHECKING:
     from llmkit.client import Client
@@ -129,7 +129,7 @@ class _Asked:
             msg = f"{name} has no docstring, which would be its prompt."
             raise ConfigurationError(msg)
         try:
-            places = {_root(place) for _, place, _, _ in Formatter().parse(self.template) if place is not None}
+            places = set(_places(self.template))
         except ValueError as error:
             msg = f"The docstring of {name} is no template: {error}. A brace that is no place is written twice."
             raise ConfigurationError(msg) from error
@@ -149,7 +149,7 @@ class _Asked:
     @property
     def returns(self) -> Any:
         if not self._returns:
-            self._returns = (resolved_hints(self.function).get("return", str),)
+            self._returns = (hints_of_function(self.function, lambda name: name == "return").get("return", str),)
         return self._returns[0]
 
     def ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, awaited: bool) -> Any:
@@ -172,6 +172,14 @@ class _Asked:
         if self.returns is CompletionResponse:
             return reply
         return reply.text if self.returns is str else reply.parsed
+
+
+def _places(template: str) -> Iterator[str]:
+    """Yield the parameters that *template* names, in the formats of others too, as in ``{price:>{width}}``."""
+    for _, place, spec, _ in Formatter().parse(template):
+        if place is not None:
+            yield _root(place)
+            yield from _places(spec or "")
 
 
 def _root(place: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, get_origin
 
@@ -139,14 +139,14 @@ def parse(shape: ResponseFormat, text: str) -> Any:
     """
     Return the answer *text* as *shape* says: an instance of its type, or the decoded JSON where there is no type.
 
-    White space and a Markdown fence around the JSON are passed over.
+    White space and a Markdown fence around the JSON are passed over, and what is said around a fence, if there is only one.
 
     Raises:
         StructuredOutputError: If it is not JSON or not of the type; the message names path and expectation, ``text`` holds
             the answer and ``parsed`` its JSON.
     """
     try:
-        answer = json.loads(_unfenced(text), parse_constant=_refuse_constant)
+        answer = _decoded(text)
     except (ValueError, RecursionError) as exc:
         reason = f"is not JSON: {exc}" if text.strip() else "is empty"
         msg = f"The answer {reason}"
@@ -176,14 +176,20 @@ class Growth:
     def __init__(self, shape: ResponseFormat) -> None:
         self._shape = shape
         self._reader = GrowingJson()
+        self._is_over = False
         self.value: Any = MISSING
 
     def feed(self, text: str) -> bool:
         """Add *text*, and return whether ``value`` is another than before."""
-        if not self._reader.feed(text):
+        if self._is_over or not self._reader.feed(text):
             return False
-        before, self.value = self.value, self._grown()
-        return self.value is not MISSING and (before is MISSING or bool(before != self.value))
+        before = self.value
+        try:
+            self.value = self._grown()
+            return self.value is not MISSING and (before is MISSING or bool(before != self.value))
+        except RecursionError:  # a model may open brackets without end; the whole, once it is there, is refused for it
+            self._is_over = True
+            return False
 
     def _grown(self) -> Any:
         given = self._reader.value
@@ -201,6 +207,32 @@ def _unwrapped(shape: ResponseFormat, answer: Any) -> Any:
     if shape.type is None:
         raise Mismatch(("$", 'expected an object with the key "value"'))
     return {"value": answer}  # whether it fits the type is seen when it is structured
+
+
+def _decoded(text: str) -> Any:
+    """Return the JSON in *text*, which raises ``ValueError`` or ``RecursionError`` where it is none."""
+    try:
+        return json.loads(_unfenced(text), parse_constant=_refuse_constant)
+    except ValueError:
+        blocks = list(_fenced(text))
+        if len(blocks) != 1:
+            raise
+        return json.loads(blocks[0], parse_constant=_refuse_constant)
+
+
+def _fenced(text: str) -> Iterator[str]:
+    """Yield what stands between fences that are marked as JSON, or with nothing; in JSON itself, no text has a line to be taken for one."""
+    word, block = None, list[str]()
+    for line in text.split("\n"):
+        mark = line.strip().lower()
+        if word is None and mark.startswith("```"):
+            word, block = mark[3:], []
+        elif word is not None and mark == "```":
+            if word == "" or word.startswith("json"):
+                yield "\n".join(block)
+            word = None
+        else:
+            block.append(line)
 
 
 def _unfenced(text: str) -> str:

@@ -9,19 +9,19 @@ Rule 2: what a model could not call (``*args``, positional-only parameters, a na
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter
-from types import SimpleNamespace
-from typing import Any, NamedTuple, Optional, TypeVar, overload
+from typing import Any, NamedTuple, Optional, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
 from attrs import field, frozen
 
 from llmkit.errors import ConfigurationError, ToolExecutionError
 from llmkit.requirements import Requirement, Version, as_requirements, command_for
-from llmkit.schema.annotations import described, resolved_hints
+from llmkit.schema.annotations import described, hints_of_function
 from llmkit.schema.describing import Writer
 from llmkit.schema.docstrings import parse_docstring
 from llmkit.schema.fields import Field
@@ -62,6 +62,16 @@ def _as_version(version: Any) -> str | None:
     return str(version)
 
 
+def _as_function(function: Any) -> Callable[..., Any] | None:
+    """Return *function*; of an object that can be called, the method that does it."""
+    if function is None or inspect.isroutine(function) or isinstance(function, functools.partial):
+        return cast("Callable[..., Any] | None", function)
+    if inspect.isclass(function) or not callable(function):
+        msg = f"{function!r} is no tool: give a function, a Tool or a dict with type 'function'."
+        raise ConfigurationError(msg)
+    return cast("Callable[..., Any]", function.__call__)
+
+
 def _as_timeout(seconds: Any) -> float | None:
     if seconds is None:
         return None
@@ -97,7 +107,7 @@ class Tool:
     """
 
     name: str = field(converter=checked_name)
-    function: Callable[..., Any] | None = field(default=None, repr=False, eq=False)
+    function: Callable[..., Any] | None = field(default=None, repr=False, eq=False, converter=_as_function)
     description: str = field()
     parameters: Schema = field(converter=_as_parameters, hash=False)
     strict: bool | None = None
@@ -178,7 +188,7 @@ _BOUND: WeakKeyDictionary[Any, _Signature] = WeakKeyDictionary()
 
 def _signature_of(function: Callable[..., Any]) -> _Signature:
     """
-    Return the signature of a function or bound method; it is read once.
+    Return the signature of a function, bound method or ``functools.partial``; it is read once.
 
     Raises:
         ConfigurationError: If a model could not call it by name with JSON values.
@@ -192,14 +202,21 @@ def _signature_of(function: Callable[..., Any]) -> _Signature:
 
 
 def _read_signature(function: Callable[..., Any]) -> _Signature:
-    title = getattr(function, "__qualname__", repr(function))
+    inner, given = _unwrapped(function)
+    plain = _as_function(inner) or function
+    title = getattr(plain, "__qualname__", repr(function))
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        # What a partial gives already, as keys and connections, is none of the model's business.
+        parameters = [one for one in inspect.signature(function).parameters.values() if one.name not in given]
     except ValueError as exc:
         msg = f"{title} cannot be a tool: Python knows no signature of it."
         raise ConfigurationError(msg) from exc
-    prose, told = parse_docstring(function.__doc__ or "")
-    hints = _hints_of(function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        msg = f"{title} cannot be a tool: it yields its results one by one, and a model is given one: return a list of them."
+        raise ConfigurationError(msg)
+    prose, told = parse_docstring(plain.__doc__ or "")
+    # Of the parameters only: what a function returns need not be importable at run time.
+    hints = hints_of_function(plain, lambda name: name != "return")
     if parameters and parameters[0].name in ("self", "cls") and parameters[0].name not in hints:
         msg = f"{title} cannot be a tool as it stands: take the method of an instance, so that {parameters[0].name} is bound."
         raise ConfigurationError(msg)
@@ -208,13 +225,13 @@ def _read_signature(function: Callable[..., Any]) -> _Signature:
     return _Signature(description=prose, parameters=writer.finished(writer.write_fields(fields, title)), fields=fields)
 
 
-def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotations of the parameters only: what a function returns need not be importable at run time."""
-    plain = inspect.unwrap(getattr(function, "__func__", function))
-    hints = {name: hint for name, hint in getattr(plain, "__annotations__", {}).items() if name != "return"}
-    # A stand-in for the function. It has no defaults, either: Python 3.10 would read one of None into the annotation.
-    names = {name: getattr(plain, name) for name in ("__globals__", "__qualname__", "__type_params__") if hasattr(plain, name)}
-    return resolved_hints(SimpleNamespace(__annotations__=hints, **names))
+def _unwrapped(function: Any) -> tuple[Any, frozenset[str]]:
+    """Return what is called by a ``functools.partial``, or is none, and the keywords that it is given there."""
+    given: frozenset[str] = frozenset()
+    while isinstance(function, functools.partial):
+        given |= function.keywords.keys()
+        function = function.func
+    return function, given
 
 
 def _as_field(parameter: Parameter, hint: Any, told: str, title: str) -> Field:
@@ -293,7 +310,8 @@ def tool(
 
 def as_tool(value: object) -> Tool:
     """
-    Return *value* as a ``Tool``: a function or method, one marked with ``@tool``, a ``Tool``, or an OpenAI-style dict.
+    Return *value* as a ``Tool``: a function or method, one marked with ``@tool``, a ``functools.partial`` of it, an object that can be
+    called, a ``Tool``, or an OpenAI-style dict.
 
     Raises:
         ConfigurationError: If it is none of these.
@@ -302,11 +320,11 @@ def as_tool(value: object) -> Tool:
         return value
     if isinstance(value, Mapping):
         return _tool_of_dict(value)
-    if not inspect.isroutine(value):
-        msg = f"{value!r} is no tool: give a function, a Tool or a dict with type 'function'."
-        raise ConfigurationError(msg)
-    given = {key: item for key, item in getattr(value, _MARK, {}).items() if item is not None}
-    return Tool(**{"name": value.__name__, **given}, function=value)
+    function = _as_function(value)
+    inner, _ = _unwrapped(value)
+    name = inner.__name__ if inspect.isroutine(inner) else type(inner).__name__
+    said = {key: item for key, item in getattr(inner, _MARK, {}).items() if item is not None}
+    return Tool(**{"name": name, **said}, function=function)
 
 
 def _tool_of_dict(value: Mapping[str, Any]) -> Tool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import frozen
@@ -15,6 +15,9 @@ from llmkit import Client, CompletionResponse, ConfigurationError, Image, Struct
 from llmkit.functions import forget_default_clients
 from llmkit.testing import FakeServer, MockTransport, Reply
 from llmkit_async import AsyncClient
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @frozen
@@ -144,6 +147,30 @@ def test_attributes_and_items_of_an_argument_have_places() -> None:
     said(City("Paris", 1), {"x": 5})
 
     assert "Say Paris: 5." == prompt_of(transport)
+
+
+def test_a_format_may_name_a_parameter_too() -> None:
+    """As the width that another is written in."""
+    client, transport = scripted("done")
+
+    @client.function
+    def said(word: str, width: int) -> str:
+        """Say {word:>{width}}."""
+
+    said("no", 4)
+
+    assert "Say   no." == prompt_of(transport)
+
+
+def test_only_what_it_returns_must_be_importable() -> None:
+    """What it takes goes into a text, whatever it is."""
+    client, _ = scripted(PARIS)
+
+    @client.function
+    def city_of(words: Sequence[str]) -> City:
+        """Where is {words[0]}?"""
+
+    assert City("Paris", 2100000) == city_of(["the Louvre"])
 
 
 def test_a_method_may_be_one() -> None:

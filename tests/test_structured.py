@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator
 
 from llmkit.errors import ConfigurationError, StructuredOutputError
 from llmkit.schema import is_strict_able, schema_of, strict_schema
-from llmkit.structured import ResponseFormat, as_response_format, parse
+from llmkit.structured import Growth, ResponseFormat, as_response_format, parse
 
 T = TypeVar("T")
 UserId = NewType("UserId", int)
@@ -236,8 +236,33 @@ def test_fences_and_white_space_are_passed_over(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'Here you are:\n\n```json\n{"name": "Ann"}\n```\n\nAnything else?',
+        'Here:\n```\n{"name":\n "Ann"}\n  ```',
+        'Not\n```python\nguest\n```\nbut\n```json\n{"name": "Ann"}\n```',
+        'I use `name`, and ```x``` for it.\r\n```JSON5 \r\n{"name": "Ann"}\r\n```\r\n',
+    ],
+)
+def test_what_is_said_around_the_only_fence_is_passed_over(text: str) -> None:
+    """Models that are asked in words are polite."""
+    assert Guest("Ann") == parse(asked(Guest), text)
+
+
+def test_fences_in_a_text_are_its_own() -> None:
+    """In JSON they stand in one line, and the JSON as a whole comes first."""
+    text = "Hi:\n```json\n[1]\n```\n"
+
+    assert text == parse(asked(str), json.dumps({"value": text}))
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
+        ('Either\n```json\n{"name": "Ann"}\n```\nor\n```json\n{"name": "Bob"}\n```', "is not JSON: Expecting value"),
+        ('Here:\n```python\n{"name": "Ann"}\n```', "is not JSON: Expecting value"),
+        ('Here:\n```json\n{"name": NaN}\n```', "NaN is no JSON value"),
+        ('Here:\n```json\n{"name": "Ann"}', "is not JSON: Expecting value"),
         ("", "The answer is empty"),
         (" \n", "The answer is empty"),
         ("I cannot do that.", "is not JSON: Expecting value"),
@@ -247,7 +272,7 @@ def test_fences_and_white_space_are_passed_over(text: str) -> None:
         ("```", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
     ],
-    ids=range(8),
+    ids=range(12),
 )
 def test_what_is_not_json_is_told_with_its_text(text: str, words: str) -> None:
     """The raw answer is kept for whoever wants to look or to repair."""
@@ -325,6 +350,17 @@ def test_an_answer_nested_too_deeply_is_refused(depth: int) -> None:
         parse(asked(Node), text)
 
     assert isinstance(caught.value.original_error, RecursionError)
+
+
+@pytest.mark.parametrize("tp", [Any, "json"])
+def test_an_answer_that_only_goes_deeper_stops_growing(tp: Any) -> None:
+    """A model that opens brackets without end fails as a whole, and not on the way."""
+    growth = Growth(asked(tp))
+
+    grown = [growth.feed('{"value": ['), *(growth.feed("[" * 100) for _ in range(100))]
+
+    assert grown[0]
+    assert not any(grown[-50:])
 
 
 def test_depth_alone_is_no_fault() -> None:

@@ -18,7 +18,7 @@ from llmkit.errors import ConfigurationError, ToolExecutionError
 from llmkit.tools import Tool, as_tool, as_tools, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 
 class Unit(enum.Enum):
@@ -267,6 +267,43 @@ def test_a_tool_without_parameters_takes_an_empty_object() -> None:
     assert {} == made.bind({})
 
 
+def one_by_one(x: int) -> Iterator[int]:
+    yield x
+
+
+async def aone_by_one(x: int) -> AsyncIterator[int]:
+    yield x
+
+
+@tool(version="1.2")
+def fetch(host: str, pages: list[int], *, key: str = "") -> str:
+    """
+    Fetch a page.
+
+    Args:
+        host: Where.
+        pages: Which.
+        key: Who.
+    """
+    return f"{host} {pages} {key}"
+
+
+@attrs.define
+class Scale:
+    """Has equality, and so no hash; has slots, and so no weak references."""
+
+    factor: float
+
+    def __call__(self, weight: float) -> float:
+        """
+        Weigh it.
+
+        Args:
+            weight: In kg.
+        """
+        return self.factor * weight
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
@@ -278,6 +315,8 @@ def test_a_tool_without_parameters_takes_an_empty_object() -> None:
         (Shop.sell, "self is bound"),
         (dict.fromkeys, "cannot be a tool"),
         (max, "Python knows no signature"),
+        (one_by_one, "one_by_one cannot be a tool: it yields"),
+        (aone_by_one, "aone_by_one cannot be a tool: it yields"),
     ],
 )
 def test_what_a_model_could_not_call_is_refused(function: Callable[..., Any], words: str) -> None:
@@ -296,6 +335,30 @@ def test_methods_are_tools_without_self() -> None:
     assert ["day"] == list(opened.parameters["properties"])
     assert ("close_shop", ["hard"]) == (close.name, list(close.parameters["properties"]))
     assert "apple 2.0" == shop.sell(**sell.bind({"item": "apple", "price": 2}))
+
+
+def test_what_a_partial_gives_is_not_asked_for() -> None:
+    """Nor shown to the model: it may be a key. The rest is as annotated, and what was said with @tool holds."""
+    made = as_tool(functools.partial(functools.partial(fetch, "https://x.example"), key="secret"))
+
+    assert ("fetch", "Fetch a page.", "1.2") == (made.name, made.description, made.version)
+    assert {"pages": {"type": "array", "items": {"type": "integer"}, "description": "Which."}} == made.parameters["properties"]
+    assert made.function is not None
+    assert "https://x.example [1] secret" == made.function(**made.bind({"pages": [1]}))
+    with pytest.raises(ToolExecutionError, match=r"\$\.key: is unknown"):
+        made.bind({"pages": [1], "key": "mine"})
+
+
+def test_an_object_that_can_be_called_is_a_tool() -> None:
+    """It has the name of its class; what it does is told by its method, also where a partial calls it."""
+    made, named, part = as_tool(Scale(2)), Tool(name="double", function=Scale(2)), as_tool(functools.partial(Scale(2), weight=3.0))
+
+    assert ("Scale", "double", "Scale") == (made.name, named.name, part.name)
+    assert made.description == named.description == part.description == "Weigh it."
+    assert {"weight": {"type": "number", "description": "In kg."}} == made.parameters["properties"] == named.parameters["properties"]
+    assert {} == part.parameters["properties"]
+    assert all(one.function is not None for one in (made, named, part))
+    assert 6.0 == made.function(**made.bind({"weight": 3})) == part.function()  # type: ignore[misc]
 
 
 def test_a_decorated_function_stays_a_function() -> None:
@@ -357,7 +420,6 @@ def test_a_dict_needs_only_a_name() -> None:
         (3, "3 is no tool"),
         ("get_weather", "'get_weather' is no tool"),
         (Place, "is no tool"),
-        (functools.partial(bare, 1), "is no tool"),
         ({"type": "web_search"}, "web_search"),
         ({"name": "f", "input_schema": {}}, "input_schema"),
         ({"type": "function", "function": "f"}, "must have type 'function'"),

@@ -231,9 +231,10 @@ class OpenAIChat:
         if tool.description:
             function["description"] = tool.description
         if tool.strict and self.strict_tools:
-            from llmkit.schema import strict_schema
+            from llmkit.dialects.openai_strict import strictly
 
-            function["parameters"] = strict_schema(tool.parameters)
+            what = f"the parameters of {tool.name}"
+            function["parameters"] = strictly(tool.parameters, what, owner=self.owner, parameter="tools")
             function["strict"] = True
         if self.schema_omits:
             from llmkit.dialects.openai_reshaping import without_keywords
@@ -250,10 +251,11 @@ class OpenAIChat:
             return {"type": "json_object"}
         if wanted.schema is None:
             return {"type": "json_schema", "json_schema": {"name": wanted.name, "schema": {"type": "object"}, "strict": False}}
-        from llmkit.schema import is_strict_able, strict_schema
+        from llmkit.dialects.openai_strict import strictly
+        from llmkit.schema import is_strict_able
 
         strict = is_strict_able(wanted.schema) if wanted.strict is None else wanted.strict
-        schema = strict_schema(wanted.schema) if strict else wanted.schema
+        schema = strictly(wanted.schema, wanted.name, owner=self.owner, parameter="response_format") if strict else wanted.schema
         described = {"description": wanted.description} if wanted.description else {}
         return {"type": "json_schema", "json_schema": {"name": wanted.name, **described, "schema": schema, "strict": strict}}
 

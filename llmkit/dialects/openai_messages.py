@@ -19,7 +19,9 @@ from llmkit.models.request import CompletionRequest
 if TYPE_CHECKING:
     from llmkit.dialects.openai_chat import OpenAIChat
 
-__all__ = ["MessageWriter"]
+__all__ = ["JSON_IN_WORDS", "MessageWriter", "mentions_json"]
+
+JSON_IN_WORDS = "Answer with JSON and nothing else."
 
 AUDIO_FORMATS: Mapping[str, str] = {
     "audio/wav": "wav",
@@ -30,6 +32,11 @@ AUDIO_FORMATS: Mapping[str, str] = {
 }
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
+
+
+def mentions_json(messages: Iterable[Message]) -> bool:
+    """Return whether one of *messages* has the word "json" in it, without which JSON mode is refused."""
+    return any("json" in part.text.lower() for message in messages for part in message.content if isinstance(part, (Text, ToolResult)))
 
 
 class MessageWriter:
@@ -75,8 +82,13 @@ class MessageWriter:
 
     def _schema_in_words(self, request: CompletionRequest) -> str | None:
         """Return what the model is told where the server cannot be: it also has the word "json", which JSON mode demands."""
-        wanted = request.response_format
-        if wanted is None or self._quirks.schema != "json_object" or wanted.kind == "json":
+        wanted, quirks = request.response_format, self._quirks
+        if wanted is None:
+            return None
+        if wanted.kind == "json":
+            in_json_mode = quirks.schema == "json_object" or (quirks.schema == "json_schema" and quirks.json_mode)
+            return JSON_IN_WORDS if in_json_mode and not mentions_json(request.messages) else None
+        if quirks.schema != "json_object":
             return None
         return "Answer with one JSON object and nothing else. It fits this JSON Schema:\n" + json.dumps(wanted.schema, ensure_ascii=False)
 

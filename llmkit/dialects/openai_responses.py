@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from llmkit.dialects import openai_faults, openai_responses_answers
 from llmkit.dialects.base import Place, StreamDecoder, merged
+from llmkit.dialects.openai_messages import JSON_IN_WORDS, mentions_json
 from llmkit.dialects.openai_responses_items import ItemWriter
 from llmkit.dialects.wire_json import body_of, written
 from llmkit.errors import UnsupportedParameterError
@@ -27,6 +28,7 @@ from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
+    from llmkit.models.content import Message
     from llmkit.models.info import ModelInfo
     from llmkit.structured import ResponseFormat
     from llmkit.tools import Tool
@@ -83,7 +85,8 @@ class OpenAIResponses:
         body: dict[str, Any] = {"model": model}
         instructions, body["input"] = writer.write(request.messages)
         if request.response_format is not None:
-            instructions = self._add_format(body, request.response_format, instructions)
+            asked = request.messages if instructions is None else request.messages[1:]
+            instructions = self._add_format(body, request.response_format, asked, instructions)
         if instructions is not None:
             body["instructions"] = instructions
         # The history is the caller's: what the server kept of it would only be kept.
@@ -159,20 +162,26 @@ class OpenAIResponses:
             effort = "low"  # later models have nothing lower
         body["reasoning"] = {"effort": effort}
 
-    def _add_format(self, body: dict[str, Any], wanted: ResponseFormat, instructions: str | None) -> str | None:
+    def _add_format(
+        self, body: dict[str, Any], wanted: ResponseFormat, messages: Iterable[Message], instructions: str | None
+    ) -> str | None:
         """Add the shape *wanted* to *body*, and return *instructions* with the words that ask for it where the server has none."""
         if wanted.schema is None:
             body["text"] = {"format": {"type": "json_object"}}
+            if not mentions_json(messages):
+                # Among the messages, since the server does not look for the word in the instructions.
+                body["input"] = [{"role": "system", "content": JSON_IN_WORDS}, *body["input"]]
             return instructions
         if self.schema == "json_object":
             body["text"] = {"format": {"type": "json_object"}}
             shape = written(wanted.schema, "The schema of the answer")
             words = f"Answer with one JSON object and nothing else. It fits this JSON Schema:\n{shape}"
             return words if instructions is None else f"{instructions}\n\n{words}"
-        from llmkit.schema import is_strict_able, strict_schema
+        from llmkit.dialects.openai_strict import strictly
+        from llmkit.schema import is_strict_able
 
         strict = is_strict_able(wanted.schema) if wanted.strict is None else wanted.strict
-        schema = strict_schema(wanted.schema) if strict else wanted.schema
+        schema = strictly(wanted.schema, wanted.name, owner=self.owner, parameter="response_format") if strict else wanted.schema
         described = {"description": wanted.description} if wanted.description else {}
         body["text"] = {"format": {"type": "json_schema", "name": wanted.name, **described, "schema": schema, "strict": strict}}
         return instructions
@@ -180,7 +189,7 @@ class OpenAIResponses:
     # -- tools
 
     def _add_tools(self, body: dict[str, Any], request: CompletionRequest) -> None:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [_tool(tool, self.owner) for tool in request.tools]
         choice = request.tool_choice
         if choice is not None:
             body["tool_choice"] = choice if choice in ("auto", "none", "required") else {"type": "function", "name": choice}
@@ -210,13 +219,13 @@ def _with_seals(wanted: Any) -> Any:
     return [*wanted, SEALED_THOUGHTS]
 
 
-def _tool(tool: Tool) -> Mapping[str, Any]:
+def _tool(tool: Tool, owner: str) -> Mapping[str, Any]:
     # Where it is not said, the wire takes a tool for a strict one.
     wire: dict[str, Any] = {"type": "function", "name": tool.name, "parameters": tool.parameters, "strict": bool(tool.strict)}
     if tool.description:
         wire["description"] = tool.description
     if tool.strict:
-        from llmkit.schema import strict_schema
+        from llmkit.dialects.openai_strict import strictly
 
-        wire["parameters"] = strict_schema(tool.parameters)
+        wire["parameters"] = strictly(tool.parameters, f"the parameters of {tool.name}", owner=owner, parameter="tools")
     return wire

@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from llmkit.errors import ConfigurationError, DeadlineExceededError, LLMKitError, ToolExecutionError
 from llmkit.loop.results import RunEvent, ToolRun
 from llmkit.models.content import Audio, Document, Image, Text, ToolCall, ToolResult, tool_result
+from llmkit.models.surrogates import sayable
 from llmkit.resilience.deadline import Deadline, held_to
 from llmkit.spelling import nearest
 from llmkit.tools import Tool
@@ -118,10 +119,11 @@ class Use:
         if strange is not None:
             msg = f"A tool gives back text, pictures, sounds, documents or JSON, not a {type(strange).__name__}."
             raise ConfigurationError(msg)
-        return ToolRun(call=self.call, result=result, elapsed=self._elapsed())
+        content = [evolve(part, text=sayable(part.text)) if isinstance(part, Text) else part for part in result.content]
+        return ToolRun(call=self.call, result=evolve(result, content=content), elapsed=self._elapsed())
 
     def _failed(self, error: Exception) -> ToolRun:
-        said = error.message if isinstance(error, LLMKitError) else str(error)
+        said = _said(error)
         return self.failed(f"{type(error).__name__}: {said}" if said else type(error).__name__, error)
 
     def failed(self, text: str, cause: Exception) -> ToolRun:
@@ -143,7 +145,7 @@ class Use:
 
     def _result(self, text: str) -> ToolResult:
         short = text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}…"
-        return ToolResult(self.call.id, self.call.name, short, is_error=True)
+        return ToolResult(self.call.id, self.call.name, sayable(short), is_error=True)
 
     def _error(self, text: str, cause: Exception) -> ToolExecutionError:
         msg = f"The tool {self.call.name} failed: {text}" if self._begun is not None else text
@@ -153,6 +155,14 @@ class Use:
 
     def _elapsed(self) -> float:
         return 0.0 if self._begun is None else self.clock() - self._begun
+
+
+def _said(error: Exception) -> str:
+    """Return the words of *error*, none where it fails to find them."""
+    try:
+        return error.message if isinstance(error, LLMKitError) else str(error)
+    except Exception:  # noqa: BLE001 - the user's own __str__, of which nothing is known
+        return ""
 
 
 class Shift:

@@ -26,6 +26,7 @@ from llmkit.models.content import (
     ToolCall,
     ToolResult,
 )
+from llmkit.models.surrogates import with_whole_escapes
 
 __all__ = ["as_messages", "decode_arguments"]
 
@@ -221,7 +222,8 @@ def decode_arguments(arguments: Any) -> tuple[Mapping[str, Any], str | None, str
     """
     Return a tool call's arguments as ``(decoded, text, why not)``, from whatever form a server gave them.
 
-    Servers send a JSON string, an object, ``""`` or nothing; what is no JSON object is kept as text and never lost.
+    Servers send a JSON string, an object, ``""`` or nothing; what is no JSON object is kept as text and never lost. Half of a surrogate
+    pair is read as U+FFFD.
     """
     if isinstance(arguments, Mapping):
         return dict(arguments), None, None
@@ -230,12 +232,17 @@ def decode_arguments(arguments: Any) -> tuple[Mapping[str, Any], str | None, str
     text = arguments if isinstance(arguments, str) else repr(arguments)
     try:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        decoded = json.loads(text)
+        decoded = json.loads(with_whole_escapes(text), parse_constant=_refuse_constant)
     except (TypeError, ValueError, RecursionError) as error:
         return {}, text, f"the arguments are not JSON: {error}"
     if not isinstance(decoded, dict):
         return {}, text, f"the arguments are a JSON {type(decoded).__name__}, not an object"
     return decoded, text, None
+
+
+def _refuse_constant(word: str) -> Any:
+    msg = f"{word} is no JSON value"
+    raise ValueError(msg)
 
 
 def _text(value: Any) -> str:

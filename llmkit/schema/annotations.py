@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
@@ -16,6 +18,8 @@ __all__ = [
     "MAPPINGS",
     "aliased",
     "described",
+    "hints_of_function",
+    "homes_of",
     "is_alias",
     "is_hashable",
     "is_named_tuple",
@@ -137,6 +141,20 @@ def resolved_hints(target: Any) -> dict[str, Any]:
     raise ConfigurationError(msg) from failure
 
 
+def hints_of_function(function: Any, wanted: Callable[[str], bool]) -> dict[str, Any]:
+    """
+    Return those annotations of a function or method, as types, whose names are *wanted*; the others need not be importable.
+
+    Raises:
+        ConfigurationError: If one cannot be resolved.
+    """
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    hints = {name: hint for name, hint in getattr(plain, "__annotations__", {}).items() if wanted(name)}
+    # A stand-in for the function. It has no defaults, either: Python 3.10 would read one of None into the annotation.
+    names = {name: getattr(plain, name) for name in ("__globals__", "__qualname__", "__type_params__") if hasattr(plain, name)}
+    return resolved_hints(SimpleNamespace(__annotations__=hints, **names))
+
+
 def substituted(tp: Any, hint: Any) -> Any:
     """Return *hint*, which stands in the class of *tp*, with its type variables replaced by the arguments of *tp*."""
     values = dict(zip(getattr(get_origin(tp), "__parameters__", ()), get_args(tp), strict=False))
@@ -144,3 +162,23 @@ def substituted(tp: Any, hint: Any) -> Any:
         return values.get(hint, hint)
     free = getattr(hint, "__parameters__", ()) if values and get_origin(hint) else ()
     return hint[tuple(values.get(name, name) for name in free)] if free else hint
+
+
+def homes_of(tp: Any) -> dict[str, Any]:
+    """Return for each annotated name of the class of *tp* the class in which it stands, itself or a base, with its arguments there."""
+    cls = get_origin(tp) or tp
+    placed = dict(_lineage(tp))
+    # The annotations of a TypedDict are those of its bases as well, which are not in its __mro__, and which alone know their variables.
+    order = placed if is_typed_dict(cls) else reversed(cls.__mro__)
+    return {name: placed.get(base, base) for base in order for name in vars(base).get("__annotations__", ())}
+
+
+def _lineage(tp: Any) -> Iterator[tuple[type, Any]]:
+    """Yield the class of *tp* and its bases, each with the arguments that *tp* gives it."""
+    cls = get_origin(tp) or tp
+    if not isinstance(cls, type) or cls.__module__ in ("typing", "typing_extensions"):
+        return
+    yield cls, tp
+    for base in vars(cls).get("__orig_bases__", cls.__bases__):
+        if getattr(get_origin(base), "__module__", "") not in ("typing", "typing_extensions"):  # Generic[T] takes no arguments
+            yield from _lineage(substituted(tp, base))

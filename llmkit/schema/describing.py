@@ -36,6 +36,7 @@ _STRINGS: Mapping[str, Schema] = {
     "datetime.datetime": {"type": "string", "format": "date-time"},
     "datetime.date": {"type": "string", "format": "date"},
     "datetime.time": {"type": "string", "format": "time"},
+    "datetime.timedelta": {"type": "string", "format": "duration"},
     "uuid.UUID": {"type": "string", "format": "uuid"},
     "decimal.Decimal": {"type": "number"},
     "pathlib.Path": {"type": "string", "format": "path"},
@@ -55,8 +56,8 @@ def schema_of(tp: Any) -> Schema:
     Return the JSON Schema (draft 2020-12) of a type.
 
     Known are: the JSON types, ``Literal``, ``Enum``, unions, lists, tuples, sets, mappings with text keys, attrs
-    classes, dataclasses, ``TypedDict``, ``NamedTuple``, pydantic models, ``datetime``, ``date``, ``time``, ``UUID``,
-    ``Decimal``, ``Path``, and ``Annotated`` of these with a description or bounds. Records are closed
+    classes, dataclasses, ``TypedDict``, ``NamedTuple``, pydantic models, ``datetime``, ``date``, ``time``, ``timedelta``,
+    ``UUID``, ``Decimal``, ``Path``, and ``Annotated`` of these with a description or bounds. Records are closed
     (``additionalProperties: false``); a field with a default is not required. A record that occurs once stands in its
     place; one that occurs more often, or contains itself, in ``$defs``.
 

@@ -10,9 +10,9 @@ import attrs
 from attrs import NOTHING, field, frozen
 
 from llmkit.errors import ConfigurationError
-from llmkit.schema.annotations import described, is_typed_dict, qualifiers_of, resolved_hints, substituted, unqualified
+from llmkit.schema.annotations import described, homes_of, is_typed_dict, qualifiers_of, resolved_hints, substituted, unqualified
 from llmkit.schema.docstrings import own_docstring, parse_docstring
-from llmkit.schema.limits import limits_of_validator
+from llmkit.schema.limits import limits_of_notes, limits_of_validator
 
 __all__ = ["Field", "fields_of"]
 
@@ -46,11 +46,13 @@ def fields_of(tp: Any) -> tuple[Field, ...]:
     """
     cls = get_origin(tp) or tp
     texts = {name: text for base in reversed(cls.__mro__) for name, text in parse_docstring(own_docstring(base))[1].items()}
-    return tuple(_finished(one, tp) for one in _listed(cls, resolved_hints(cls), texts))
+    homes = homes_of(tp)
+    hints = {name: substituted(homes.get(name, tp), hint) for name, hint in resolved_hints(cls).items()}
+    return tuple(_finished(one) for one in _listed(cls, hints, texts))
 
 
-def _finished(raw: Field, tp: Any) -> Field:
-    kept = substituted(tp, unqualified(raw.type))
+def _finished(raw: Field) -> Field:
+    kept = unqualified(raw.type)
     return attrs.evolve(raw, type=kept, description=described(kept) or raw.description)
 
 
@@ -86,12 +88,22 @@ def _of_dataclass(cls: Any, hints: _Hints, texts: _Texts) -> Iterator[Field]:
             msg = f"{cls.__qualname__}.{name} is an InitVar, which no schema can describe: make it a field."
             raise ConfigurationError(msg)
     for one in fields(cls):
-        if one.init:
+        default: Any = one.default
+        if one.init and hasattr(default, "is_required"):  # a pydantic Field, in a dataclass of pydantic's
+            yield Field(
+                name=default.alias or one.name,
+                type=hints.get(one.name, Any),
+                required=default.is_required(),
+                default=default.default,
+                description=str(default.description or texts.get(one.name, "")),
+                limits=limits_of_notes([default]),
+            )
+        elif one.init:
             yield Field(
                 name=one.name,
                 type=hints.get(one.name, Any),
-                required=one.default is MISSING and one.default_factory is MISSING,
-                default=one.default,
+                required=default is MISSING and one.default_factory is MISSING,
+                default=default,
                 description=str(one.metadata.get("description") or texts.get(one.name, "")),
             )
 

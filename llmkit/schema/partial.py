@@ -26,7 +26,7 @@ from llmkit.schema.annotations import (
     is_typed_dict,
     items_of_tuple,
 )
-from llmkit.schema.fields import Field, fields_of
+from llmkit.schema.fields import fields_of
 from llmkit.schema.growing import MISSING, Unfinished
 from llmkit.schema.mismatch import Mismatch
 
@@ -94,19 +94,26 @@ def _of_union(value: Any, members: tuple[Any, ...]) -> Any:
     if value is None and len(others) < len(members):
         return None
     if isinstance(value, dict):
-        records = [member for member in others if is_record(member)]
+        records = [member for member in others if is_record(member) or is_pydantic(member)]
         if len(records) > 1:
-            best = max(records, key=lambda member: _likeness(value, fields_of(member)))
+            best = max(records, key=lambda member: _likeness(value, _named(member)))
             others = [best, *(member for member in others if member not in records)]
     found = (grown(value, member) for member in others)
     return next((one for one in found if one is not MISSING), MISSING)
 
 
-def _likeness(value: dict[str, Any], fields: tuple[Field, ...]) -> tuple[int, int]:
+def _named(tp: Any) -> dict[str, Any]:
+    """Return the types of the fields of a record, or of a pydantic model, by their keys in JSON."""
+    if is_record(tp):
+        return {one.name: one.type for one in fields_of(tp)}
+    return {one.alias or name: one.annotation for name, one in tp.model_fields.items()}
+
+
+def _likeness(value: dict[str, Any], fields: dict[str, Any]) -> tuple[int, int]:
     """Return how well *value* may become a record of *fields*, to be compared: by its tags first, then by its keys."""
-    tags = [one for one in fields if get_origin(_bare(one.type)) is Literal and isinstance(value.get(one.name, 0), str)]
-    fitting = [_fits_tag(value[one.name], get_args(_bare(one.type))) for one in tags]
-    names = {one.name for one in fields}
+    tags = {name: _bare(tp) for name, tp in fields.items() if isinstance(value.get(name, 0), str)}
+    fitting = [_fits_tag(value[name], get_args(tp)) for name, tp in tags.items() if get_origin(tp) is Literal]
+    names = set(fields)
     return sum(1 if fits else -len(fields) - 1 for fits in fitting), len(names & set(value)) - len(set(value) - names)
 
 
@@ -175,12 +182,17 @@ def _attributes(cls: Any, found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     from dataclasses import fields  # already loaded, since the class is one
 
     for one in fields(cls):
-        if one.name in found and one.init:
-            yield one.name, found[one.name]
+        given: Any = one.default
+        of_pydantic = hasattr(given, "is_required")  # one of its Fields, in a dataclass of its own
+        argument = (given.alias or one.name) if of_pydantic else one.name
+        if argument in found and one.init:
+            yield one.name, found[argument]
+        elif of_pydantic:
+            yield one.name, None if given.is_required() else given.get_default(call_default_factory=True)
         elif one.default_factory is not NO_DEFAULT:
             yield one.name, one.default_factory()
         else:
-            yield one.name, None if one.default is NO_DEFAULT else one.default
+            yield one.name, None if given is NO_DEFAULT else given
 
 
 def _model(value: dict[str, Any], tp: Any) -> Any:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from math import isfinite
 from pathlib import Path, PurePath
 from typing import Any, get_args
 from uuid import UUID
@@ -66,9 +67,12 @@ def _float(value: Any, tp: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise expected("a number", value)
     try:
-        return float(value)
+        number = float(value)
     except OverflowError as exc:
         raise expected("a number that a float can hold", value) from exc
+    if not isfinite(number):  # how Python reads 1e999
+        raise expected("a finite number", value)
+    return number
 
 
 def _str(value: Any, tp: Any) -> Any:
@@ -136,6 +140,23 @@ def _exact_time(text: str) -> str:
     return f"{minutes}{seconds or ':00'}.{(fraction or '')[:6]:0<6}{offset}"
 
 
+_DURATION = re.compile(r"([+-])?P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,](\d+))?S)?)?")
+
+
+def _iso_duration(_: Any, text: str) -> timedelta:
+    """Read an ISO 8601 duration; one of years or months has no length."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    sign, fraction = match[1], (match[7] or "")[:6]
+    weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups()[1:6])
+    try:
+        length = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds, microseconds=int(f"{fraction:0<6}"))
+        return -length if sign == "-" else length
+    except OverflowError as exc:
+        raise ValueError(text) from exc
+
+
 _PATH = _text_as("a path", lambda tp, text: tp(text))
 
 SCALARS: Mapping[type, Reader] = {
@@ -150,5 +171,6 @@ SCALARS: Mapping[type, Reader] = {
     UUID: _text_as("a UUID", lambda _, text: UUID(text)),
     date: _text_as("a date (YYYY-MM-DD)", _iso_date),
     time: _text_as("a time (HH:MM:SS)", _iso_time),
+    timedelta: _text_as("a duration (P1DT2H30M)", _iso_duration),
     datetime: _text_as("a date and time (YYYY-MM-DDTHH:MM:SSZ)", _iso_datetime),
 }

@@ -193,6 +193,8 @@ def _built(cls: Any, values: dict[str, Any]) -> Any:
     try:
         return cls(**values)
     except Exception as exc:
+        if hasattr(cls, "__pydantic_validator__") and hasattr(exc, "errors"):  # a dataclass of pydantic's
+            raise _told_by_pydantic(exc) from exc
         # An attrs validator adds the attribute, the type and the value to its sentence.
         text = exc.args[0] if exc.args and isinstance(exc.args[0], str) else str(exc)
         raise Mismatch(("", text or type(exc).__name__)) from exc
@@ -203,8 +205,12 @@ def _pydantic(value: Any, tp: Any) -> Any:
     try:
         return tp.model_validate_json(json.dumps(value))
     except Exception as exc:  # a ValidationError, or whatever a validator of the user's raised
-        told = exc.errors() if hasattr(exc, "errors") else [{"loc": (), "msg": str(exc)}]
-        raise Mismatch(*((_joined(one["loc"]), str(one["msg"])) for one in told)) from exc
+        raise _told_by_pydantic(exc) from exc
+
+
+def _told_by_pydantic(exc: Any) -> Mismatch:
+    told = exc.errors() if hasattr(exc, "errors") else [{"loc": (), "msg": str(exc)}]
+    return Mismatch(*((_joined(one["loc"]), str(one["msg"])) for one in told))
 
 
 def _joined(steps: Iterable[str | int]) -> str:

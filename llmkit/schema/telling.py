@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from llmkit.schema.annotations import is_named_tuple, is_pydantic
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 __all__ = ["as_plain"]
 
@@ -23,8 +26,8 @@ def as_plain(value: Any) -> Any:
     Return *value* as ``json.dumps`` takes it.
 
     Records (attrs classes, dataclasses, named tuples, pydantic models) become objects, sets become lists in an order of their own, dates,
-    UUIDs, decimals and paths text, and what has ``tolist()``, as the arrays and numbers of numpy, what that gives. Everything else is
-    left as it is.
+    durations, UUIDs, decimals and paths text, and what has ``tolist()``, as the arrays and numbers of numpy, what that gives. Everything
+    else is left as it is.
     """
     cls = type(value)
     if cls in (str, int, float, bool, type(None)):
@@ -54,6 +57,15 @@ def _record(value: Any, cls: type) -> Any:
     name = f"{cls.__module__}.{cls.__qualname__}"
     if name in _AS_TEXT:
         return value.isoformat()
+    if name == "datetime.timedelta":
+        return _as_duration(value)
     if name in _BY_STR or isinstance(value, PurePath):
         return str(value)
     return value.tolist() if callable(getattr(value, "tolist", None)) else value
+
+
+def _as_duration(value: timedelta) -> str:
+    """Return an ISO 8601 duration, as RFC 3339, appendix A, has it; a negative one has a sign before it."""
+    length = abs(value)
+    fraction = f".{length.microseconds:06}".rstrip("0") if length.microseconds else ""
+    return f"{'-' if length != value else ''}P{length.days}DT{length.seconds}{fraction}S"

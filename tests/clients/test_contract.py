@@ -7,15 +7,18 @@ What a wire cannot say is named in its row; a test that meets it says so and is 
 from __future__ import annotations
 
 import base64
+import enum
 import json
 import logging
 import pickle
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from datetime import date
+from typing import Annotated, Any, Literal, Optional, Union
 
 import pytest
+from annotated_types import Ge
 from attrs import evolve, field, frozen
 
 from llmkit import (
@@ -37,7 +40,8 @@ from llmkit import (
     tool_result,
     user,
 )
-from llmkit.testing import FakeServer, Reply
+from llmkit.structured import as_response_format
+from llmkit.testing import FakeServer, RecordedRequest, Reply
 from llmkit.testing.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
@@ -396,6 +400,62 @@ def test_an_answer_goes_back_as_it_came(speak: Any, server: FakeServer, wire: Wi
         assert wire.answered(first.raw) == wire.sent(server.requests[1].json)
     for call in first.tool_calls:
         assert "ids" in wire.lacks or list(leaves(server.requests[1].json)).count(call.id) in (2, 3)
+
+
+# -- answers of any shape
+
+
+@frozen
+class Branch:
+    """Of a tree."""
+
+    name: str
+    branches: list[Branch] = field(factory=list)
+    height: Annotated[float, Ge(0)] = 1.0
+
+
+class Coat(enum.Enum):
+    RAIN = "raincoat"
+    FUR = "fur"
+
+
+# What is asked for, what the model writes, and what becomes of it. Nulls are how strict mode leaves things out.
+SHAPES: list[tuple[Any, Any, Any]] = [
+    (Branch, {"name": "a", "branches": [{"name": "b", "branches": [], "height": None}], "height": 2}, Branch("a", [Branch("b")], 2.0)),
+    (list[Union[Verdict, Branch]], [{"coat": True, "why": "雨"}, {"name": "c"}], [Verdict(True, "雨"), Branch("c")]),  # noqa: UP007
+    (Optional[Verdict], None, None),  # noqa: UP045
+    (dict[str, int], {"value": 1, "b": 2}, {"value": 1, "b": 2}),
+    (tuple[int, Coat], [3, "fur"], (3, Coat.FUR)),
+    (Literal["a", 1, None], 1, 1),
+    (date, "2026-11-21", date(2026, 11, 21)),
+    (Any, [{"x": 1.5}], [{"x": 1.5}]),
+]
+
+
+def written_as_asked(tp: Any, value: Any) -> Callable[[RecordedRequest], Reply]:
+    """Return the script of a model that writes *value* where it is asked to: as the arguments of the only tool, or as its text."""
+    shape = as_response_format(tp)
+    answer = {"value": value} if shape is not None and shape.wrapped else value
+
+    def script(asked: RecordedRequest) -> Reply:
+        tools = asked.json.get("tools") or asked.json.get("toolConfig", {}).get("tools") or []
+        names = [(tool.get("toolSpec") or tool.get("function") or tool)["name"] for tool in tools]
+        return Reply(tool_calls=[(name, answer) for name in names]) if names else Reply(json.dumps(answer))
+
+    return script
+
+
+@EVERY
+@WAYS
+def test_an_answer_has_the_shape_that_was_asked_for(speak: Any, server: FakeServer, wire: Wire, way: str) -> None:
+    """Whether the model is held to it, made to call a tool, or told in words; what was wrapped for the wire is unwrapped."""
+    client = speak(wire)
+    server.enqueue(*(written_as_asked(tp, value) for tp, value, _ in SHAPES))
+
+    answers = [ask(client, way, "In JSON?", response_format=tp) for tp, _, _ in SHAPES]
+
+    assert [wanted for _, _, wanted in SHAPES] == [answer.parsed for answer in answers]
+    assert {(FinishReason.STOP, ())} == {(answer.finish_reason, answer.tool_calls) for answer in answers}
 
 
 # -- histories of others

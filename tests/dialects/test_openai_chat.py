@@ -83,7 +83,6 @@ def test_a_plain_question_is_a_plain_request() -> None:
         ({"user": "u"}, {"user": "u"}),
         ({"metadata": {"a": "b"}}, {"metadata": {"a": "b"}}),
         ({"reasoning": "low"}, {"reasoning_effort": "low"}),
-        ({"response_format": "json"}, {"response_format": {"type": "json_object"}}),
         ({"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}),
         ({"system": "Be kind."}, {"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]}),
         ({"extra_body": {"n": 2, "model": "other"}}, {"n": 2, "model": "other"}),
@@ -278,7 +277,23 @@ def test_a_schema_may_have_to_be_said_in_words() -> None:
     assert ({"type": "json_object"}, "system", "user") == (found["response_format"], *(turn["role"] for turn in found["messages"]))
     assert json.dumps(SCHEMA) in found["messages"][0]["content"]
     assert "json" in found["messages"][0]["content"].lower()
-    assert ["user"] == [turn["role"] for turn in turns("Hi", evolve(OPENAI, schema="json_object"), response_format="json")]
+
+
+@pytest.mark.parametrize("fields", [{}, {"schema": "json_object"}])
+def test_json_mode_is_asked_for_with_its_word(fields: dict[str, Any]) -> None:
+    """It is refused where no message has the word "json", so one is added; where one has it, nothing is."""
+    dialect = evolve(OPENAI, **fields)
+    result = tool_result(ToolCall("call_1", "f", {}), "As JSON, please.")
+
+    plain = body("Three cities?", dialect, response_format="json")
+
+    assert {"type": "json_object"} == plain["response_format"]
+    assert ("system", "user") == tuple(turn["role"] for turn in plain["messages"])
+    assert "JSON" in plain["messages"][0]["content"]
+    assert ["user"] == [turn["role"] for turn in turns("Three cities as Json?", dialect, response_format="json")]
+    assert ["assistant", "tool"] == [
+        turn["role"] for turn in turns([assistant(ToolCall("call_1", "f", {})), result], dialect, response_format="json")
+    ]
 
 
 def test_a_schema_may_stand_under_value() -> None:

@@ -213,9 +213,11 @@ def test_heroku_lists_models_as_a_bare_list() -> None:
 
 def test_mistral_says_any_for_required() -> None:
     """Its own word; the others are OpenAI's."""
-    assert "any" == body("mistral", tools=[LOOK], tool_choice="required")["tool_choice"]
-    assert "required" == body("openai", tools=[LOOK], tool_choice="required")["tool_choice"]
-    assert "none" == body("mistral", tools=[LOOK], tool_choice="none")["tool_choice"]
+    tool = Tool(name="look", parameters=LOOK.parameters)
+
+    assert "any" == body("mistral", tools=[tool], tool_choice="required")["tool_choice"]
+    assert "required" == body("openai", tools=[tool], tool_choice="required")["tool_choice"]
+    assert "none" == body("mistral", tools=[tool], tool_choice="none")["tool_choice"]
 
 
 def test_mistral_gets_short_ids_on_both_sides() -> None:

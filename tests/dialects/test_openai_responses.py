@@ -60,7 +60,6 @@ def test_a_plain_question_is_a_plain_request() -> None:
         ({"reasoning": "none"}, {"reasoning": {"effort": "none"}}),
         ({"stream": True}, {"stream": True}),
         ({"system": "Be kind."}, {"instructions": "Be kind."}),
-        ({"response_format": "json"}, {"text": {"format": {"type": "json_object"}}}),
         ({"extra_body": {"truncation": "auto", "model": "other"}}, {"truncation": "auto", "model": "other"}),
         ({"reasoning": "low", "extra_body": {"reasoning": {"summary": "auto"}}}, {"reasoning": {"effort": "low", "summary": "auto"}}),
         ({"extra_body": {"include": ["web_search_call.results"]}}, {"include": ["web_search_call.results", *SEALS]}),
@@ -151,6 +150,21 @@ def test_a_choice_is_a_word(choice: str) -> None:
 def test_a_tool_is_chosen_by_its_name() -> None:
     """Flat, too."""
     assert {"type": "function", "name": "look"} == body(tools=[LOOK], tool_choice="look")["tool_choice"]
+
+
+def test_json_mode_is_asked_for_with_its_word() -> None:
+    """It is refused where no item has the word "json"; that it is in the instructions does not count."""
+    wire = {"text": {"format": {"type": "json_object"}}}
+
+    plain, told, said = (
+        body(messages, response_format="json", **system)
+        for messages, system in (("Hi", {}), ("Hi", {"system": "Say JSON."}), ("JSON!", {}))
+    )
+
+    for sent in (plain, told):
+        assert ("system", "user") == tuple(item["role"] for item in sent["input"])
+        assert "JSON" in sent["input"][0]["content"]
+    assert {**PLAIN, **wire, "input": [{"role": "user", "content": "JSON!"}]} == said
 
 
 def test_a_schema_is_flat_and_strict_where_it_can_be() -> None:

@@ -166,3 +166,49 @@ def test_a_failure_is_raised_where_that_is_wished() -> None:
 def test_a_use_knows_its_kind() -> None:
     """Which an event loop runs."""
     assert [False, True] == [use_of(name).is_async for name in ("look", "later")]
+
+
+def bad_name() -> str:
+    return "caf\udce9.txt"
+
+
+def bad_names() -> dict[str, str]:
+    return {"caf\udce9.txt": "\ud83d\ude00"}
+
+
+def lost() -> None:
+    raise LookupError("no caf\udce9.txt here")
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (bad_name, "caf\ufffd.txt"),
+        (bad_names, '{"caf\ufffd.txt": "😀"}'),
+        (lost, "LookupError: no caf\ufffd.txt here"),
+    ],
+)
+def test_what_no_encoding_can_say_is_replaced(function: Any, told: str) -> None:
+    """As the name of a file that is no UTF-8; whatever the tool says, the model can be told."""
+    made = as_tool(function)
+    use = Use.of(ToolCall("id", made.name, {}), {made.name: made}, timeout=None)
+
+    result = use.run(resolve).result
+
+    assert told == result.text
+    assert result.text.encode()
+
+
+def test_an_error_that_cannot_be_said_is_told_by_its_kind() -> None:
+    """As one whose own ``__str__`` fails."""
+
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def fail() -> None:
+        raise Speechless
+
+    made = as_tool(fail)
+
+    assert "Speechless" == Use.of(ToolCall("id", "fail", {}), {"fail": made}, timeout=None).run(resolve).result.text

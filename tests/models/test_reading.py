@@ -189,6 +189,10 @@ def test_a_dict_that_is_no_message_is_refused_with_its_place(item: dict[str, Any
         ("[" * 100_000, {}, "[" * 100_000, "not JSON"),
         ("1" * 5000, {}, "1" * 5000, "JSON|digits"),
         ({1}, {}, "{1}", "not JSON"),
+        ('{"a": NaN}', {}, '{"a": NaN}', "NaN is no JSON value"),
+        ('{"a": -Infinity}', {}, '{"a": -Infinity}', "no JSON value"),
+        (r'{"a": "b\ud83d"}', {"a": "b\ufffd"}, r'{"a": "b\ud83d"}', None),
+        (r'{"a": "\ud83d\ude00 \\ud83d"}', {"a": r"😀 \ud83d"}, r'{"a": "\ud83d\ude00 \\ud83d"}', None),
     ],
 )
 def test_arguments_come_in_many_forms(given_: Any, decoded: Any, text: str | None, invalid: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from types import GenericAlias
@@ -67,6 +67,7 @@ _PATTERNS = {
     "date": r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])",
     "time": _TIME,
     "date-time": rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}",
+    "duration": r"[+-]?P(?=.)(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?",
     "uuid": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
 }
 for name, pattern in _PATTERNS.items():
@@ -97,6 +98,7 @@ LEAVES: list[Pair] = [
     (date, st.dates().map(date.isoformat)),
     (time, st.times().map(time.isoformat)),
     (datetime, st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.none() | st.just(timezone.utc)).map(datetime.isoformat)),
+    (timedelta, st.timedeltas().map(as_plain)),
     (UUID, st.uuids().map(str)),
     (Path, st.text(st.characters(exclude_characters="\0"), max_size=5)),
     (UserId, INTEGERS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, NamedTuple, Tuple, TypedDict, TypeVar  # noqa: UP035
@@ -15,6 +16,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.schema.annotations import (
     aliased,
     described,
+    hints_of_function,
     is_alias,
     is_hashable,
     is_named_tuple,
@@ -149,6 +151,20 @@ def test_annotations_are_resolved_with_their_notes() -> None:
         inner: Local | None
 
     assert {"note": Annotated[int, "x"], "inner": Local | None} == resolved_hints(Local)
+
+
+def test_of_a_function_only_what_is_wanted_is_resolved() -> None:
+    """The others need not be importable; what wraps a function has its annotations."""
+
+    def add(first: int, second: Nowhere) -> Annotated[str, "x"]: ...  # type: ignore[name-defined, empty-body]  # noqa: F821
+
+    @functools.wraps(add)
+    def wrapping() -> None: ...
+
+    assert {"first": int} == hints_of_function(add, lambda name: name == "first")
+    assert {"return": Annotated[str, "x"]} == hints_of_function(wrapping, lambda name: name == "return")
+    with pytest.raises(ConfigurationError, match="Nowhere"):
+        hints_of_function(add, lambda _: True)
 
 
 def test_an_annotation_that_cannot_be_resolved_is_told_with_its_class() -> None:

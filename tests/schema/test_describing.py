@@ -6,7 +6,7 @@ import collections.abc
 import enum
 import sys
 from dataclasses import InitVar, dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, NewType, Optional, Tuple, TypedDict, TypeVar, Union  # noqa: UP035
@@ -166,6 +166,7 @@ class Partial:
             {"type": "object", "additionalProperties": {"type": "integer"}, "propertyNames": {"type": "string", "enum": ["a"]}},
         ),
         (datetime, {"type": "string", "format": "date-time"}),
+        (timedelta, {"type": "string", "format": "duration"}),
         (date, {"type": "string", "format": "date"}),
         (time, {"type": "string", "format": "time"}),
         (UUID, {"type": "string", "format": "uuid"}),

@@ -14,6 +14,7 @@ from llmkit.schema.describing import schema_of
 from llmkit.schema.fields import fields_of
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @attrs.frozen
@@ -41,6 +42,42 @@ class Derived(Base, Generic[T]):
     b: list[T] = attrs.field(factory=list)
     _c: str = attrs.field(default="x", metadata={"description": "Told."}, validator=attrs.validators.max_len(2))
     d: int = attrs.field(default=0, init=False)
+
+
+@dataclass
+class Pair(Generic[T, U]):
+    left: T
+    right: list[U]
+
+
+@dataclass
+class Numbered(Pair[int, T]):
+    """Its variable has the name of another in its base."""
+
+    extra: T | None = None
+
+
+@dataclass
+class Named(Numbered[str]):
+    left: bool
+
+
+@attrs.frozen
+class Holding(Generic[T]):
+    held: T
+
+
+@attrs.frozen
+class HoldingOne(Holding[int]):
+    count: int
+
+
+class Tagged(typing_extensions.TypedDict, Generic[T]):
+    tag: typing_extensions.NotRequired[T]
+
+
+class TaggedMore(Tagged[int]):
+    more: str
 
 
 @dataclass
@@ -96,6 +133,21 @@ def test_fields_of_an_attrs_class_go_by_the_names_of_its_constructor() -> None:
     assert [{}, {}, {"maxLength": 2}] == [one.limits for one in fields_of(Derived)]
 
 
+@pytest.mark.parametrize(
+    ("tp", "types"),
+    [
+        (Numbered[str], {"left": int, "right": list[str], "extra": str | None}),
+        (Named, {"left": bool, "right": list[str], "extra": str | None}),
+        (Numbered, {"left": int, "right": list[T], "extra": T | None}),  # type: ignore[valid-type]
+        (HoldingOne, {"held": int, "count": int}),
+        (TaggedMore, {"tag": int, "more": str}),
+    ],
+)
+def test_what_a_base_class_holds_is_what_it_was_told_to(tp: Any, types: dict[str, Any]) -> None:
+    """Each field has the arguments of the class in which it stands, whatever the variables there are called."""
+    assert types == {one.name: one.type for one in fields_of(tp)}
+
+
 def test_an_attribute_without_annotation_may_be_anything() -> None:
     """Its type, if attrs was told one, counts all the same."""
     made = attrs.make_class("Made", {"a": attrs.field(), "b": attrs.field(type=int)})
@@ -110,6 +162,27 @@ def test_fields_of_a_dataclass_are_described_from_the_nearest_place() -> None:
         ("view", Annotated[str, "What is seen."], False, "What is seen."),
         ("tags", list[str], False, "Or this."),
     ] == told(Room)
+
+
+def test_a_dataclass_of_pydantics_has_its_fields() -> None:
+    """What a pydantic Field says of one is read: alias, default, limits, description."""
+    pydantic = pytest.importorskip("pydantic")
+
+    @pydantic.dataclasses.dataclass
+    class Guest:
+        age: int = pydantic.Field(gt=0, description="In years.")
+        name: str = pydantic.Field("Ann", alias="fullName")
+        tags: list[str] = pydantic.Field(default_factory=list)
+        plain: int = 3
+
+    assert [
+        ("age", int, True, "In years."),
+        ("fullName", str, False, ""),
+        ("tags", list[str], False, ""),
+        ("plain", int, False, ""),
+    ] == told(Guest)
+    assert {"type": "integer", "exclusiveMinimum": 0, "description": "In years."} == schema_of(Guest)["properties"]["age"]
+    assert {"type": "string", "default": "Ann"} == schema_of(Guest)["properties"]["fullName"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from datetime import date
 from enum import Enum
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar, Union
 
 import attrs
 import pytest
@@ -158,6 +158,34 @@ def test_a_pydantic_model_grows_too() -> None:
     assert ("Ad", None, 3) == (made.name, made.inner, made.age)
     assert ["a", "b"] == more.inner.words
     assert (None, None, 3) == (wrong.name, wrong.inner, wrong.age)
+
+
+def test_a_dataclass_of_pydantics_grows_too() -> None:
+    """Its defaults are what its Fields say."""
+    pydantic = pytest.importorskip("pydantic")
+
+    @pydantic.dataclasses.dataclass
+    class Guest:
+        age: int = pydantic.Field(gt=0)
+        name: str = pydantic.Field("Ann", alias="fullName")
+        tags: list[str] = pydantic.Field(default_factory=list)
+        plain: int = 3
+
+    nothing, begun = so_far("{", Guest), so_far('{"fullName": "Bo', Guest)
+
+    assert [(None, "Ann", [], 3), (None, "Bo", [], 3)] == [(one.age, one.name, one.tags, one.plain) for one in (nothing, begun)]
+
+
+def test_of_several_pydantic_models_the_likeliest_grows() -> None:
+    """By tag and keys, as with other records, and among them."""
+    pydantic = pytest.importorskip("pydantic")
+    cat = pydantic.create_model("Cat", kind=(Literal["cat"], ...), lives=(int, 9))
+    dog = pydantic.create_model("Dog", kind=(Literal["dog"], ...), name=(str, pydantic.Field(alias="dogName")))
+    pets = Union[cat, dog, Address]  # noqa: UP007
+
+    found = [so_far(text, pets) for text in ('{"kind": "do', '{"dogName": "Re', '{"kind": "cat"', '{"lives": 9,', '{"street": "')]
+
+    assert [dog, dog, cat, cat, Address] == [type(one) for one in found]
 
 
 def test_what_was_given_out_does_not_change_any_more() -> None:

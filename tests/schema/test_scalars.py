@@ -64,6 +64,9 @@ def read(tp: Any, value: Any) -> Any:
         (datetime, "2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)),
         (datetime, "2026-01-02t03:04:05.1234567z", datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=timezone.utc)),
         (datetime, "2026-01-02 03:04", datetime(2026, 1, 2, 3, 4)),
+        (timedelta, "P1W2DT3H4M5.25S", timedelta(9, 11045, 250000)),
+        (timedelta, "-PT90M", timedelta(minutes=-90)),
+        (timedelta, "+PT0,1234567S", timedelta(microseconds=123456)),
         (datetime, "2026-01-02T03:04:05+0200", datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))),
     ],
     ids=repr,
@@ -87,6 +90,8 @@ def test_a_scalar_is_read_as_its_type(tp: Any, value: Any, result: Any) -> None:
         (float, True, "expected a number"),
         (float, "3.0", "expected a number"),
         (float, 10**400, "a float can hold"),
+        (float, float("inf"), "a finite number"),
+        (float, float("nan"), "a finite number"),
         (str, 3, "expected text"),
         (Color, "green", 'expected one of "red", "blue", got "green"'),
         (Color, ["red"], "expected one of"),
@@ -105,6 +110,10 @@ def test_a_scalar_is_read_as_its_type(tp: Any, value: Any, result: Any) -> None:
         (datetime, "2026-01-01", "expected a date and time"),
         (datetime, "2026-01-01X00:00", "expected a date and time"),
         (datetime, 1700000000, "expected a date and time"),
+        *(
+            (timedelta, text, "expected a duration")
+            for text in (5, "", "5", "P", "PT", "P1DT", "PT5", "P1Y", "P1M", "P1D ", "P9999999999D")
+        ),
         (Path, 3, "expected a path"),
     ],
     ids=repr,
@@ -155,7 +164,7 @@ def test_what_isoformat_writes_is_read(moment: datetime) -> None:
 @given(st.text() | st.text("0123456789-:+.,TZtz ", max_size=30))
 def test_no_text_is_too_strange(text: str) -> None:
     """Any text is a moment, or refused in so many words."""
-    for tp in (date, time, datetime, UUID, Decimal):
+    for tp in (date, time, datetime, timedelta, UUID, Decimal):
         try:
             result = read(tp, text)
         except Mismatch:

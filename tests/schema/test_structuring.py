@@ -249,3 +249,17 @@ def test_what_a_pydantic_validator_raises_is_a_mismatch() -> None:
 
     with pytest.raises(Mismatch, match=r"^\$: not today$"):
         structure({"x": 1}, model)
+
+
+def test_what_a_dataclass_of_pydantics_refuses_is_told_with_its_path() -> None:
+    """In one line each, as of its models."""
+    pydantic = pytest.importorskip("pydantic")
+
+    @pydantic.dataclasses.dataclass
+    class Guest:
+        age: int = pydantic.Field(gt=0)
+        name: str = pydantic.Field("Ann", alias="fullName")
+
+    assert Guest(age=1, fullName="Bo") == structure({"age": 1, "fullName": "Bo"}, Guest)
+    with pytest.raises(Mismatch, match=r"^\$\[0\]\.age: Input should be greater than 0$"):
+        structure([{"age": 0}], list[Guest])

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import json
 from collections import UserDict
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,6 +65,7 @@ DAY = date(2026, 11, 21)
             {"when": datetime(2026, 11, 21, tzinfo=timezone.utc), Color.RED: time(7, 30)},
             {"when": "2026-11-21T00:00:00+00:00", "red": "07:30:00"},
         ),
+        ([timedelta(1, 2, 500), timedelta(minutes=-90), timedelta()], ["P1DT2.0005S", "-P0DT5400S", "P0DT0S"]),
         ({"b", "a"}, ["a", "b"]),
         (frozenset([3, 1]), [1, 3]),
         ((UUID(int=1), Path("/tmp/x")), ["00000000-0000-0000-0000-000000000001", "/tmp/x"]),

@@ -7,24 +7,15 @@ The standard library reads more than JSON (``NaN``) and raises more than one err
 
 from __future__ import annotations
 
-import re
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
 
 from llmkit.dialects.framing.errors import FramingError
+from llmkit.models.surrogates import with_whole_escapes
 
 __all__ = ["loads"]
 
 WHITE_SPACE = " \t\r\n"
-
-SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-
-# Group 1 is what stays: a pair, or an escape of one character (matched so that the second backslash of \\ud800 is not
-# taken for the first of an escape). What matches outside of it is half a pair.
-HALF_PAIR = re.compile(
-    r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\[^u])"
-    r"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
 
 
 def refuse_constant(name: str) -> NoReturn:
@@ -48,9 +39,8 @@ def loads(data: bytes | str) -> Any:
             interpreter converts.
     """
     text = data if isinstance(data, str) else str(data, "utf-8", "replace")
-    # One character is found ten times faster than two, and most texts hold no backslash at all.
-    if "\\" in text and SURROGATE.search(text):
-        text = HALF_PAIR.sub(whole_escape, text)
+    if "\\" in text:  # most texts hold none, and a call costs more than a look
+        text = with_whole_escapes(text)
     try:
         value, end = decode(text, 0 if text[:1] in "{[" else start_of(text))
     except JSONDecodeError as exc:
@@ -64,11 +54,6 @@ def loads(data: bytes | str) -> Any:
     if end != len(text) and text[end:].strip(WHITE_SPACE):
         raise FramingError("not JSON: something follows the document", byte_offset(text, end))
     return value
-
-
-def whole_escape(match: re.Match[str]) -> str:
-    """Return the escape that was found, or the one of U+FFFD for half a pair (of equal length: offsets hold)."""
-    return match[1] or "\\ufffd"
 
 
 def start_of(text: str) -> int:
