@@ -62,6 +62,8 @@ class OpenAIChat:
         replay_always: Whether a turn with calls is refused without thoughts, so that blank ones stand in for those of other models.
         schema: ``"json_schema"`` where the server holds a model to a schema; ``"value"`` where it does so under that key;
             ``"json_object"`` where it only knows JSON, and is told the schema in words.
+        tool_for_schema: Whether those of its models that know no schemas are made to call a tool instead; where not, nothing is known of
+            its models, and they are sent the schema.
         json_mode: Whether it knows ``json_object``; where not, a schema that any object fits asks for JSON.
         strict_tools: Whether a tool's schema may be declared ``strict``.
         schema_omits: Keywords that are left out of tools' schemas; of ``additionalProperties`` only ``false``.
@@ -96,6 +98,7 @@ class OpenAIChat:
     replay: ThinkingReplay = "none"
     replay_always: bool = False
     schema: Literal["json_schema", "json_object", "value"] = "json_schema"
+    tool_for_schema: bool = False
     json_mode: bool = True
     strict_tools: bool = True
     schema_omits: frozenset[str] = field(default=frozenset(), converter=_names)
@@ -119,12 +122,16 @@ class OpenAIChat:
         return known if self.takes_top_k else known - {"top_k"}
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
+        if self._asks_by_tool(request):
+            from llmkit.dialects.forced_tool import asking_by_tool
+
+            request = asking_by_tool(request)
         model = place.options.get(self.model_option) or request.model if self.model_option else request.model
         body: dict[str, Any] = {"model": model, "messages": MessageWriter(self).write(request), **self.extras}
         self._add_sampling(body, request)
         if request.tools:
             self._add_tools(body, request)
-        if request.response_format is not None:
+        if request.response_format is not None and not self._lacks_schemas(request):
             body["response_format"] = self._response_format(request)
         if request.reasoning is not None:
             self._add_reasoning(body, request.reasoning)
@@ -147,6 +154,14 @@ class OpenAIChat:
         )
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
+        answer = self._decoded(response, request)
+        if self._asks_by_tool(request):
+            from llmkit.dialects.forced_tool import as_answer
+
+            return as_answer(answer)
+        return answer
+
+    def _decoded(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
         if openai_answers.is_stream(response):
             # Some servers stream whether they are asked to or not.
             from llmkit.dialects.openai_stream import decode_as_whole
@@ -157,7 +172,12 @@ class OpenAIChat:
     def decoder(self, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
         from llmkit.dialects.openai_stream import decoder  # not needed by those who only want whole answers
 
-        return decoder(self, response, request)
+        made = decoder(self, response, request)
+        if self._asks_by_tool(request):
+            from llmkit.dialects.forced_tool import ToolDecoder
+
+            return ToolDecoder(made)
+        return made
 
     def fault(self, response: HttpResponse) -> Fault:
         return openai_faults.read_fault(response)
@@ -231,7 +251,7 @@ class OpenAIChat:
         if tool.description:
             function["description"] = tool.description
         if tool.strict and self.strict_tools:
-            from llmkit.dialects.openai_strict import strictly
+            from llmkit.dialects.openai_schemas import strictly
 
             what = f"the parameters of {tool.name}"
             function["parameters"] = strictly(tool.parameters, what, owner=self.owner, parameter="tools")
@@ -242,6 +262,24 @@ class OpenAIChat:
             function["parameters"] = without_keywords(function["parameters"], self.schema_omits)
         return {"type": "function", "function": function}
 
+    def _lacks_schemas(self, request: CompletionRequest) -> bool:
+        if not self.tool_for_schema or request.response_format is None:
+            return False
+        from llmkit.dialects.openai_schemas import lacks_schemas
+
+        return lacks_schemas(request)
+
+    def _asks_by_tool(self, request: CompletionRequest) -> bool:
+        if not self.tool_for_schema or request.response_format is None:
+            return False
+        from llmkit.dialects.openai_schemas import asks_by_tool
+
+        return asks_by_tool(request)
+
+    def tells_schema(self, request: CompletionRequest) -> bool:
+        """Whether the schema that *request* wants is told in words."""
+        return self.schema == "json_object" or self._lacks_schemas(request)
+
     def _response_format(self, request: CompletionRequest) -> dict[str, Any]:
         wanted = request.response_format
         assert wanted is not None  # the caller asked for it
@@ -251,7 +289,7 @@ class OpenAIChat:
             return {"type": "json_object"}
         if wanted.schema is None:
             return {"type": "json_schema", "json_schema": {"name": wanted.name, "schema": {"type": "object"}, "strict": False}}
-        from llmkit.dialects.openai_strict import strictly
+        from llmkit.dialects.openai_schemas import strictly
         from llmkit.schema import is_strict_able
 
         strict = is_strict_able(wanted.schema) if wanted.strict is None else wanted.strict

@@ -88,7 +88,7 @@ class MessageWriter:
         if wanted.kind == "json":
             in_json_mode = quirks.schema == "json_object" or (quirks.schema == "json_schema" and quirks.json_mode)
             return JSON_IN_WORDS if in_json_mode and not mentions_json(request.messages) else None
-        if quirks.schema != "json_object":
+        if not quirks.tells_schema(request):
             return None
         return "Answer with one JSON object and nothing else. It fits this JSON Schema:\n" + json.dumps(wanted.schema, ensure_ascii=False)
 

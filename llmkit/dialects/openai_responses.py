@@ -28,9 +28,7 @@ from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
-    from llmkit.models.content import Message
     from llmkit.models.info import ModelInfo
-    from llmkit.structured import ResponseFormat
     from llmkit.tools import Tool
 
 __all__ = ["OpenAIResponses"]
@@ -78,6 +76,10 @@ class OpenAIResponses:
         return frozenset(PARAMETERS) - UNKNOWN - self.withholds
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:
+        if _asks_by_tool(request):
+            from llmkit.dialects.forced_tool import asking_by_tool
+
+            request = asking_by_tool(request)
         extra = request.extra_body or _NOTHING
         model = place.options.get(self.model_option) or request.model if self.model_option else request.model
         stored = extra.get("store") is True
@@ -85,8 +87,7 @@ class OpenAIResponses:
         body: dict[str, Any] = {"model": model}
         instructions, body["input"] = writer.write(request.messages)
         if request.response_format is not None:
-            asked = request.messages if instructions is None else request.messages[1:]
-            instructions = self._add_format(body, request.response_format, asked, instructions)
+            instructions = self._add_format(body, request, instructions)
         if instructions is not None:
             body["instructions"] = instructions
         # The history is the caller's: what the server kept of it would only be kept.
@@ -108,6 +109,14 @@ class OpenAIResponses:
         )
 
     def decode(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
+        answer = self._decoded(response, request)
+        if _asks_by_tool(request):
+            from llmkit.dialects.forced_tool import as_answer
+
+            return as_answer(answer)
+        return answer
+
+    def _decoded(self, response: HttpResponse, request: CompletionRequest) -> CompletionResponse:
         if openai_responses_answers.is_stream(response):
             # Some servers stream whether they are asked to or not.
             from llmkit.dialects.openai_responses_stream import decode_as_whole
@@ -118,7 +127,12 @@ class OpenAIResponses:
     def decoder(self, response: HttpResponse, request: CompletionRequest) -> StreamDecoder:
         from llmkit.dialects.openai_responses_stream import decoder  # not needed by those who only want whole answers
 
-        return decoder(self.owner, response, request.model)
+        made = decoder(self.owner, response, request.model)
+        if _asks_by_tool(request):
+            from llmkit.dialects.forced_tool import ToolDecoder
+
+            return ToolDecoder(made)
+        return made
 
     def fault(self, response: HttpResponse) -> Fault:
         return openai_faults.read_fault(response)
@@ -162,22 +176,24 @@ class OpenAIResponses:
             effort = "low"  # later models have nothing lower
         body["reasoning"] = {"effort": effort}
 
-    def _add_format(
-        self, body: dict[str, Any], wanted: ResponseFormat, messages: Iterable[Message], instructions: str | None
-    ) -> str | None:
-        """Add the shape *wanted* to *body*, and return *instructions* with the words that ask for it where the server has none."""
+    def _add_format(self, body: dict[str, Any], request: CompletionRequest, instructions: str | None) -> str | None:
+        """Add the shape that is wanted to *body*, and return *instructions* with the words that ask for it where the server has none."""
+        wanted = request.response_format
+        assert wanted is not None  # the caller has looked
         if wanted.schema is None:
             body["text"] = {"format": {"type": "json_object"}}
-            if not mentions_json(messages):
+            if not mentions_json(request.messages if instructions is None else request.messages[1:]):
                 # Among the messages, since the server does not look for the word in the instructions.
                 body["input"] = [{"role": "system", "content": JSON_IN_WORDS}, *body["input"]]
             return instructions
-        if self.schema == "json_object":
-            body["text"] = {"format": {"type": "json_object"}}
+        from llmkit.dialects.openai_schemas import lacks_schemas, strictly
+
+        if self.schema == "json_object" or lacks_schemas(request):
+            if self.schema == "json_object":
+                body["text"] = {"format": {"type": "json_object"}}
             shape = written(wanted.schema, "The schema of the answer")
             words = f"Answer with one JSON object and nothing else. It fits this JSON Schema:\n{shape}"
             return words if instructions is None else f"{instructions}\n\n{words}"
-        from llmkit.dialects.openai_strict import strictly
         from llmkit.schema import is_strict_able
 
         strict = is_strict_able(wanted.schema) if wanted.strict is None else wanted.strict
@@ -219,13 +235,21 @@ def _with_seals(wanted: Any) -> Any:
     return [*wanted, SEALED_THOUGHTS]
 
 
+def _asks_by_tool(request: CompletionRequest) -> bool:
+    if request.response_format is None:
+        return False
+    from llmkit.dialects.openai_schemas import asks_by_tool
+
+    return asks_by_tool(request)
+
+
 def _tool(tool: Tool, owner: str) -> Mapping[str, Any]:
     # Where it is not said, the wire takes a tool for a strict one.
     wire: dict[str, Any] = {"type": "function", "name": tool.name, "parameters": tool.parameters, "strict": bool(tool.strict)}
     if tool.description:
         wire["description"] = tool.description
     if tool.strict:
-        from llmkit.dialects.openai_strict import strictly
+        from llmkit.dialects.openai_schemas import strictly
 
         wire["parameters"] = strictly(tool.parameters, f"the parameters of {tool.name}", owner=owner, parameter="tools")
     return wire

@@ -189,6 +189,7 @@ def _azure(options: Mapping[str, str]) -> Dialect:
             models_path="/openai/v1/models",
             model_option="deployment",
             max_tokens_field="max_completion_tokens",
+            tool_for_schema=True,
         )
     return OpenAIChat(
         owner=owner,
@@ -197,6 +198,7 @@ def _azure(options: Mapping[str, str]) -> Dialect:
         query="api-version={api_version}",
         model_option="deployment",
         max_tokens_field="max_completion_tokens",
+        tool_for_schema=True,
     )
 
 

@@ -344,7 +344,7 @@ def _openai(options: Mapping[str, str]) -> Dialect:
     owner = "openai"
     if wants_responses(options, owner):
         return responses(owner)
-    return OpenAIChat(owner=owner, max_tokens_field="max_completion_tokens")
+    return OpenAIChat(owner=owner, max_tokens_field="max_completion_tokens", tool_for_schema=True)
 
 
 def _deepseek(options: Mapping[str, str]) -> Dialect:

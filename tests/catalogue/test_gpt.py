@@ -28,3 +28,29 @@ def test_later_ones_have_nothing_below_low(name: str) -> None:
 def test_of_others_nothing_is_claimed(name: str) -> None:
     """They pass unhindered."""
     assert UNKNOWN_MODEL == facts_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "forced"),
+    [
+        ("gpt-4", True),
+        ("gpt-4-0613", True),
+        ("openai/gpt-4-turbo-2024-04-09", True),
+        ("gpt-3.5-turbo", True),
+        ("gpt-35-turbo", True),
+        ("ft:gpt-3.5-turbo-0125:acme::1", True),
+        ("gpt-4o-2024-05-13", True),
+        ("chatgpt-4o-latest", False),
+    ],
+)
+def test_these_are_older_than_schemas(name: str, forced: bool) -> None:
+    """All but the last can be made to call a tool instead."""
+    facts = facts_of(name)
+
+    assert ({"no_schemas"}, forced) == (facts.traits, facts.forced_tools)
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "gpt-4o-mini", "gpt-4o-2024-08-06", "gpt-4.1", "gpt-4.5-preview", "ft:gpt-4o:acme::1"])
+def test_these_know_schemas(name: str) -> None:
+    """As all later ones do."""
+    assert frozenset() == facts_of(name).traits

@@ -223,6 +223,7 @@ INSIDE = Reply.error(424, code=422, type="validation", message="Input validation
 
 WIRES = {
     "openai": CHAT,
+    "openai-without-schemas": evolve(CHAT, model="openai/gpt-4-turbo"),
     "azure": evolve(CHAT, model="azure/gpt-4o-mini"),
     "openrouter": evolve(CHAT, model="openrouter/openai/gpt-5-mini"),
     "deepseek": evolve(CHAT, model="deepseek/deepseek-flash"),

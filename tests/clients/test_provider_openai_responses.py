@@ -247,3 +247,20 @@ def test_a_long_stream_is_whole(gpt: Connect, server: FakeServer, way: str) -> N
     answer = ask(gpt("fake-stream-1000"), way, "Hi")
 
     assert 1000 == len(answer.text.split())
+
+
+@WAYS
+def test_a_model_that_is_older_than_schemas_is_made_to_call_a_tool(gpt: Connect, server: FakeServer, way: str) -> None:
+    """Its arguments are the answer; beside tools of the caller's own it is told the schema in words."""
+    client = gpt("gpt-4-turbo")
+    server.enqueue(Reply(tool_calls=[("Weather", {"city": "Oslo", "degrees": -3})]), Reply('{"city": "Oslo", "degrees": -3}'))
+
+    called = ask(client, way, "Weather?", response_format=Weather)
+    told = ask(client, way, "Weather?", response_format=Weather, tools=[look])
+
+    assert [Weather("Oslo", -3)] * 2 == [called.parsed, told.parsed]
+    assert (FinishReason.STOP, ()) == (called.finish_reason, called.tool_calls)
+    first, second = (request.json for request in server.requests)
+    assert {"type": "function", "name": "Weather"} == first["tool_choice"]
+    assert "text" not in second
+    assert "JSON Schema" in second["instructions"]

@@ -33,6 +33,7 @@ Check = Callable[[dict[str, Any]], "Reply | None"]
 
 _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 _DEPLOYMENT = re.compile(r"/(?:deployments|engines)/([^/]+)/")
+_NO_SCHEMAS = re.compile(r"(?:.*/)?(?:chatgpt-4o|gpt-3\.?5|gpt-4(?:$|-(?!o))|gpt-4o-2024-05-13)")
 _NO_MAX_TOKENS = re.compile(r"(?:.*/)?(?:o[134](?:-|$)|gpt-5)")
 _WANTS_JSON_WORD = frozenset({"openai", "azure", "azure_openai", "deepseek"})
 _OWN_SERVICE = frozenset({"openai", "azure", "azure_openai"})
@@ -116,7 +117,7 @@ def check_chat(request: RecordedRequest) -> Reply | None:
     if request.provider == "openai":
         checks.insert(0, _check_known)
     if request.provider in _OWN_SERVICE:
-        checks += [_check_max_tokens, _check_strict_schemas]
+        checks += [_check_max_tokens, _check_schemas_known, _check_strict_schemas]
     if request.provider in _WANTS_JSON_WORD:
         checks.append(_check_json_word)
     refusals = (check(body) for check in checks)
@@ -290,6 +291,19 @@ def _check_json_word(body: dict[str, Any]) -> Reply | None:
         return None
     message = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
     return refuse(message, param="messages")
+
+
+def schemas_unknown(model: object, parameter: str) -> Reply | None:
+    """Return the refusal of a schema by a model that is older than they are."""
+    if not _NO_SCHEMAS.match(str(model)):
+        return None
+    return refuse(f"Invalid parameter: '{parameter}' of type 'json_schema' is not supported with this model.", param=parameter)
+
+
+def _check_schemas_known(body: dict[str, Any]) -> Reply | None:
+    if mapping(body.get("response_format")).get("type") != "json_schema":
+        return None
+    return schemas_unknown(body.get("model"), "response_format")
 
 
 def _check_strict_schemas(body: dict[str, Any]) -> Reply | None:

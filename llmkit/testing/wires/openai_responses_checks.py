@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llmkit.testing.replies import RecordedRequest, Reply
-from llmkit.testing.wires.openai_checks import check_model, check_ranges, decoded, mapping, refuse, rows, strict_faults
+from llmkit.testing.wires.openai_checks import check_model, check_ranges, decoded, mapping, refuse, rows, schemas_unknown, strict_faults
 
 __all__ = ["check_count", "check_responses", "sealed", "wants_seals"]
 
@@ -220,6 +220,9 @@ def _check_format(body: dict[str, Any]) -> Reply | None:
         return refuse(text, param="input")
     if wanted.get("type") != "json_schema":
         return None
+    unknown = schemas_unknown(body.get("model"), "text.format")
+    if unknown is not None:
+        return unknown
     for name in ("name", "schema"):
         if name not in wanted:
             path = f"text.format.{name}"

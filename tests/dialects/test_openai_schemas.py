@@ -9,7 +9,7 @@ import pytest
 from llmkit.dialects.base import Dialect, Place
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.dialects.openai_responses import OpenAIResponses
-from llmkit.dialects.openai_strict import strictly
+from llmkit.dialects.openai_schemas import strictly
 from llmkit.errors import UnsupportedParameterError
 from llmkit.models.request import make_request
 from llmkit.tools import Tool
