@@ -299,12 +299,12 @@ request = HttpRequest(method="POST", url=sys.argv[1] + "/", body=b"x")
 
 async def main(close=False):
     for _ in range(2):
-        print((await transport.send(request, timeout=Timeout(total=5))).status)
+        print((await transport.send(request, timeout=Timeout(total=30))).status)
     if close:
         await transport.close()
 
 async def left():
-    response = await transport.send(request, timeout=Timeout(total=5), stream=True)
+    response = await transport.send(request, timeout=Timeout(total=30), stream=True)
     return response.astream
 
 async def killed():
@@ -332,7 +332,7 @@ def test_nothing_complains_at_the_end(
         [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(program), server.url, str(ca_file) if is_secure else ""],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         env=environment,
         check=False,
     )
