@@ -112,7 +112,7 @@ class AsyncCrew:
         while True:
             question = await self._questions.get()
             try:
-                found: BatchItem | BaseException | None = await self._run.aask(question, self._complete, aside)
+                found: BatchItem | BaseException | None = await self._run.aask(question, self._complete, aside, asyncio.sleep)
             except asyncio.CancelledError as error:
                 self._items.put_nowait(error)
                 raise
