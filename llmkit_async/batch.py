@@ -39,6 +39,9 @@ class AsyncWorkers(Protocol):
     @property
     def under_way(self) -> int: ...
 
+    @property
+    def has_news(self) -> bool: ...
+
     def hand(self, question: Question) -> None: ...
 
     async def flush(self) -> None: ...
@@ -78,6 +81,10 @@ class AsyncCrew:
         self._questions.put_nowait(question)
         if len(self._tasks) < min(self._size, self.under_way):
             self._tasks.append(self._context.run(asyncio.ensure_future, self._work()))
+
+    @property
+    def has_news(self) -> bool:
+        return not self._items.empty()
 
     async def flush(self) -> None:
         """Each question is handed over by itself."""
@@ -138,6 +145,10 @@ class AsyncStaff:
     def under_way(self) -> int:
         return self._staff.under_way
 
+    @property
+    def has_news(self) -> bool:
+        return not self._back.empty()
+
     def hand(self, question: Question) -> None:
         self._staff.hand(question)
 
@@ -168,6 +179,11 @@ class AsyncWindow:
     @property
     def under_way(self) -> int:
         return self._desk.under_way
+
+    @property
+    def has_news(self) -> bool:
+        """To look costs a request."""
+        return False
 
     def hand(self, question: Question) -> None:
         self._desk.take(question)
@@ -282,6 +298,11 @@ async def driven(run: Run, workers: AsyncWorkers) -> AsyncGenerator[BatchItem, N
                         yield item
                 else:
                     workers.hand(step)
+                    await asyncio.sleep(0)
+                while workers.has_news:  # it need not wait until a slow source has filled the window
+                    for found in await workers.collect():
+                        for item in run.arrived(found):
+                            yield item
             await workers.flush()
             if not workers.under_way:
                 break

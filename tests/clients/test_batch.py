@@ -189,6 +189,22 @@ def test_of_an_endless_input_only_a_window_is_taken(connect: Connect, server: Fa
     assert next(taken) <= 50 + 2 * 16 + 1
 
 
+def test_what_is_done_does_not_wait_for_a_slow_source(connect: Connect, server: FakeServer) -> None:
+    """Of prompts that come one by one, as rows of a database, each is asked when it is there, and told before the window is full."""
+    taken: list[int] = []
+
+    def prompts() -> Iterator[str]:
+        for number in range(50):
+            time.sleep(0.003)
+            taken.append(number)
+            yield f"p{number}"
+
+    found = [(item.index, len(taken)) for item in connect().batch_iter(prompts())]
+
+    assert list(range(50)) == [index for index, _ in found]
+    assert found[0][1] < 50
+
+
 def test_leaving_the_loop_ends_the_batch(connect: Connect, server: FakeServer) -> None:
     """What is under way may end; of the rest nothing is asked."""
     server.always(lambda request: Reply("x", delay=0.01))
@@ -368,6 +384,27 @@ def test_without_tqdm_the_extra_is_named(connect: Connect, monkeypatch: pytest.M
 
     with pytest.raises(ConfigurationError, match=r"pip install 'llmkit\[progress\]'"):
         connect().batch(["a"], progress=True)
+
+
+def test_the_twin_tells_what_is_done_while_its_source_is_slow(server: FakeServer) -> None:
+    """It need not fill its window first."""
+    import asyncio
+
+    from llmkit_async import AsyncClient
+
+    taken: list[int] = []
+
+    async def prompts() -> AsyncIterator[str]:
+        for number in range(6):
+            await asyncio.sleep(0.02)
+            taken.append(number)
+            yield f"p{number}"
+
+    async def main() -> list[int]:
+        async with AsyncClient("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-0123456789") as client:
+            return [len(taken) async for _ in client.batch_iter(prompts())]
+
+    assert asyncio.run(main())[0] < 6
 
 
 def test_the_twin_takes_an_asynchronous_iterable(server: FakeServer) -> None:
