@@ -28,7 +28,7 @@ Send: TypeAlias = "Callable[[Call[Any]], Awaitable[Any]]"
 __all__ = ["AsyncCrew", "gathered", "iterated"]
 
 WRITING = 10.0  # seconds for a line of the log that is being written when its task is cancelled
-BREATH = 64  # prompts after which other tasks get their turn, where none of them had to be waited for
+BREATH = 0.001  # seconds after which other tasks get their turn, where nothing had to be waited for
 
 Result = TypeVar("Result")
 
@@ -283,7 +283,8 @@ async def _take(run: Run, prompts: AsyncIterator[Any] | None) -> Question | Batc
 async def driven(run: Run, workers: AsyncWorkers) -> AsyncGenerator[BatchItem, None]:
     """Yield the items of *run*, asked by *workers*."""
     prompts: AsyncIterator[Any] | None = aiter(run.prompts) if hasattr(run.prompts, "__aiter__") else None
-    answered = 0
+    loop = asyncio.get_running_loop()
+    breathed = loop.time()
     try:
         while True:
             while run.wants_more:
@@ -291,14 +292,13 @@ async def driven(run: Run, workers: AsyncWorkers) -> AsyncGenerator[BatchItem, N
                 if step is None:
                     break
                 if isinstance(step, BatchItem):
-                    answered += 1
-                    if answered % BREATH == 0:
-                        await asyncio.sleep(0)
                     for item in run.arrived(step):
                         yield item
                 else:
                     workers.hand(step)
+                if loop.time() - breathed > BREATH:
                     await asyncio.sleep(0)
+                    breathed = loop.time()
                 while workers.has_news:  # it need not wait until a slow source has filled the window
                     for found in await workers.collect():
                         for item in run.arrived(found):
