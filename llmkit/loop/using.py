@@ -16,6 +16,7 @@ from attrs import define, evolve, field
 from llmkit.errors import ConfigurationError, DeadlineExceededError, LLMKitError, ToolExecutionError
 from llmkit.loop.results import RunEvent, ToolRun
 from llmkit.models.content import Audio, Document, Image, Text, ToolCall, ToolResult, tool_result
+from llmkit.models.reading import sendable
 from llmkit.resilience.deadline import Deadline, held_to
 from llmkit.schema.nodes import copied
 from llmkit.spelling import nearest
@@ -129,7 +130,8 @@ class Use:
         if strange is not None:
             msg = f"A tool gives back text, pictures, sounds, documents or JSON, not a {type(strange).__name__}."
             raise ConfigurationError(msg)
-        return ToolRun(call=self.call, result=result, elapsed=self._elapsed())
+        content = [evolve(part, text=sendable(part.text)) if isinstance(part, Text) else part for part in result.content]
+        return ToolRun(call=self.call, result=evolve(result, content=content), elapsed=self._elapsed())
 
     def _failed(self, error: Exception) -> ToolRun:
         said = error.message if isinstance(error, LLMKitError) else str(error)
@@ -154,7 +156,7 @@ class Use:
 
     def _result(self, text: str) -> ToolResult:
         short = text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}…"
-        return ToolResult(self.call.id, self.call.name, short, is_error=True)
+        return ToolResult(self.call.id, self.call.name, sendable(short), is_error=True)
 
     def _error(self, text: str, cause: Exception) -> ToolExecutionError:
         msg = f"The tool {self.call.name} failed: {text}" if self._begun is not None else text

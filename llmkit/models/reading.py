@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -27,7 +29,9 @@ from llmkit.models.content import (
     ToolResult,
 )
 
-__all__ = ["as_messages", "decode_arguments"]
+__all__ = ["as_messages", "decode_arguments", "sendable"]
+
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")  # or a whole one
 
 # What older and newer dialects of the wire call a role.
 _ROLES = {"developer": "system", "function": "tool", "model": "assistant"}
@@ -230,12 +234,44 @@ def decode_arguments(arguments: Any) -> tuple[Mapping[str, Any], str | None, str
     text = arguments if isinstance(arguments, str) else repr(arguments)
     try:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        decoded = json.loads(text)
+        decoded = _DECODER.decode(text)
     except (TypeError, ValueError, RecursionError) as error:
         return {}, text, f"the arguments are not JSON: {error}"
     if not isinstance(decoded, dict):
         return {}, text, f"the arguments are a JSON {type(decoded).__name__}, not an object"
-    return decoded, text, None
+    return (_sendable(decoded) if _HALF_PAIR.search(text) else decoded), text, None
+
+
+def sendable(text: str) -> str:
+    """Return *text* as it can be sent: half a surrogate pair, of which models and file names are sometimes made, becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _sendable(value: Any) -> Any:
+    if isinstance(value, str):
+        return sendable(value)
+    if isinstance(value, dict):
+        return {sendable(name): _sendable(item) for name, item in value.items()}
+    return [_sendable(item) for item in value] if isinstance(value, list) else value
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON value")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is too large a number")
+    return number
+
+
+# Python reads and writes more than JSON has, and what it reads of that no provider would take back.
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def _text(value: Any) -> str:

@@ -166,3 +166,20 @@ def test_a_failure_is_raised_where_that_is_wished() -> None:
 def test_a_use_knows_its_kind() -> None:
     """Which an event loop runs."""
     assert [False, True] == [use_of(name).is_async for name in ("look", "later")]
+
+
+@pytest.mark.parametrize("value", ["a\udcff", {"a\udcff": ["a\udcff"]}, OSError("a\udcff")], ids=ascii)
+def test_what_cannot_be_sent_is_shown_as_a_replacement(value: Any) -> None:
+    """As a name of a file that is no text: no provider could be told of it, and the run would end."""
+
+    def find() -> Any:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    use = Use.of(ToolCall("id", "find", {}), {"find": as_tool(find)}, timeout=None)
+
+    text = use.run(resolve).result.text
+
+    assert "a\ufffd" in text
+    text.encode()
