@@ -43,7 +43,7 @@ class RunStream:
         self._client = client
         self._streamed = streamed
         self._active = active
-        self._run = make_run(awaits=False, **arguments)
+        self._run = make_run(awaits=False, defaults=client._router.settings.defaults, **arguments)
         self._events = self._read()
 
     @property
@@ -97,8 +97,7 @@ class RunStream:
 
     def _ask(self) -> Generator[RunEvent, None, None]:
         run = self._run
-        if run.cut.is_made:
-            raise cancelled()
+        run.check_cut(cancelled)
         messages, parameters = run.request()
         if not self._streamed:
             with run.scope(counted=True):
@@ -116,8 +115,9 @@ class RunStream:
         approve = self._run.terms.approve
         for use in shift.to_approve(approve is not None):
             if approve is not None:
-                shift.decide(use, approve(use.call))
+                shift.decide(use, approve(use.shown))
         while not shift.is_over:
+            self._run.check_cut(cancelled)
             started = shift.due()
             yield from shift.news()
             for use in started:
@@ -190,8 +190,9 @@ class _Hands:
             found = self._done.get(timeout=seconds)
         except queue.Empty:
             return []
-        if found is None or self._run.cut.is_made:
-            raise cancelled()
+        self._run.check_cut(cancelled)
+        if found is None:
+            return []
         use, outcome = found
         self._cancel.pop(use, None)
         if use.tool_run is not None:
@@ -212,7 +213,7 @@ class _Hands:
             outcome = error
         self._done.put((use, outcome))
 
-    def _ended(self, use: Use, task: asyncio.Task[ToolRun]) -> None:
+    def _ended(self, use: Use, task: asyncio.Task[ToolRun | BaseException]) -> None:
         self._done.put((use, use.outcome_of(task)))
 
     def _resolve(self, work: Awaitable[Any]) -> Any:

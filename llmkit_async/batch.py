@@ -30,7 +30,7 @@ Send: TypeAlias = "Callable[[Call[Any]], Awaitable[Any]]"
 __all__ = ["AsyncCrew", "gathered", "iterated"]
 
 WRITING = 10.0  # seconds for a line of the log that is being written when its task is cancelled
-BREATH = 64  # prompts after which other tasks get their turn, where none of them had to be waited for
+BREATH = 0.001  # seconds after which other tasks get their turn, where nothing had to be waited for
 
 Result = TypeVar("Result")
 
@@ -40,6 +40,9 @@ class AsyncWorkers(Protocol):
 
     @property
     def under_way(self) -> int: ...
+
+    @property
+    def has_news(self) -> bool: ...
 
     def hand(self, question: Question) -> None: ...
 
@@ -81,6 +84,10 @@ class AsyncCrew:
         if len(self._tasks) < min(self._size, self.under_way):
             self._tasks.append(self._context.run(asyncio.ensure_future, self._work()))
 
+    @property
+    def has_news(self) -> bool:
+        return not self._items.empty()
+
     async def flush(self) -> None:
         """Each question is handed over by itself."""
 
@@ -114,7 +121,7 @@ class AsyncCrew:
         while True:
             question = await self._questions.get()
             try:
-                found: BatchItem | BaseException | None = await self._run.aask(question, self._complete, aside)
+                found: BatchItem | BaseException | None = await self._run.aask(question, self._complete, aside, asyncio.sleep)
             except asyncio.CancelledError as error:
                 self._items.put_nowait(error)
                 raise
@@ -139,6 +146,10 @@ class AsyncStaff:
     @property
     def under_way(self) -> int:
         return self._staff.under_way
+
+    @property
+    def has_news(self) -> bool:
+        return not self._back.empty()
 
     def hand(self, question: Question) -> None:
         self._staff.hand(question)
@@ -170,6 +181,11 @@ class AsyncWindow:
     @property
     def under_way(self) -> int:
         return self._desk.under_way
+
+    @property
+    def has_news(self) -> bool:
+        """To look costs a request."""
+        return False
 
     def hand(self, question: Question) -> None:
         self._desk.take(question)
@@ -279,7 +295,8 @@ async def _take(run: Run, prompts: AsyncIterator[Any] | None) -> Question | Batc
 async def driven(run: Run, workers: AsyncWorkers) -> AsyncGenerator[BatchItem, None]:
     """Yield the items of *run*, asked by *workers*."""
     prompts: AsyncIterator[Any] | None = aiter(run.prompts) if hasattr(run.prompts, "__aiter__") else None
-    answered = 0
+    loop = asyncio.get_running_loop()
+    breathed = loop.time()
     try:
         while True:
             while run.wants_more:
@@ -287,13 +304,17 @@ async def driven(run: Run, workers: AsyncWorkers) -> AsyncGenerator[BatchItem, N
                 if step is None:
                     break
                 if isinstance(step, BatchItem):
-                    answered += 1
-                    if answered % BREATH == 0:
-                        await asyncio.sleep(0)
                     for item in run.arrived(step):
                         yield item
                 else:
                     workers.hand(step)
+                if loop.time() - breathed > BREATH:
+                    await asyncio.sleep(0)
+                    breathed = loop.time()
+                while workers.has_news:  # it need not wait until a slow source has filled the window
+                    for found in await workers.collect():
+                        for item in run.arrived(found):
+                            yield item
             await workers.flush()
             if not workers.under_way:
                 break

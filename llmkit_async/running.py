@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmkit.errors import ConfigurationError
 from llmkit.loop.run import Run, make_run
+from llmkit.loop.using import awaited
 
 if TYPE_CHECKING:
     from llmkit.cancelling import Cancellable
@@ -43,7 +44,7 @@ class AsyncRunStream:
         self._client = client
         self._streamed = streamed
         self._active = active
-        self._run = make_run(awaits=True, **arguments)
+        self._run = make_run(awaits=True, defaults=client._router.settings.defaults, **arguments)
         self._events = self._read()
 
     @property
@@ -104,8 +105,7 @@ class AsyncRunStream:
 
     async def _ask(self) -> AsyncGenerator[RunEvent, None]:
         run = self._run
-        if run.cut.is_made:
-            raise asyncio.CancelledError
+        run.check_cut(asyncio.CancelledError)
         messages, parameters = run.request()
         if not self._streamed:
             with run.scope(counted=True):
@@ -125,8 +125,9 @@ class AsyncRunStream:
         approve = self._run.terms.approve
         for use in shift.to_approve(approve is not None):
             if approve is not None:
-                shift.decide(use, await hands.ask(approve, use))
+                shift.decide(use, await hands.ask(approve, use, shift))
         while not shift.is_over:
+            self._run.check_cut(asyncio.CancelledError)
             started = shift.due()
             for event in shift.news():
                 yield event
@@ -164,7 +165,7 @@ class _Hands:
         self._loop = asyncio.get_running_loop()
         self._done: deque[tuple[Use, ToolRun | BaseException]] = deque()
         self._news = asyncio.Event()
-        self._tasks: dict[asyncio.Task[ToolRun], Use] = {}
+        self._tasks: dict[asyncio.Task[ToolRun | BaseException], Use] = {}
         self._is_over = False
 
     async def __aenter__(self) -> _Hands:
@@ -180,10 +181,21 @@ class _Hands:
         if tasks:
             await asyncio.wait(tasks, timeout=PATIENCE)
 
-    async def ask(self, approve: Callable[[Any], Any], use: Use) -> object:
+    async def ask(self, approve: Callable[[Any], Any], use: Use, shift: Shift) -> object:
         """Return what *approve* says: in a thread, where it may wait for somebody, unless it is to be awaited."""
+        asked = asyncio.ensure_future(self._verdict(approve, use))
+        asked.add_done_callback(lambda _: self._news.set())
+        try:
+            while not asked.done():
+                await self._hear(shift.patience())
+                shift.check_deadline()
+            return asked.result()
+        finally:
+            asked.cancel()
+
+    async def _verdict(self, approve: Callable[[Any], Any], use: Use) -> object:
         if inspect.iscoroutinefunction(approve):
-            return await approve(use.call)
+            return await approve(use.shown)
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._thread("approve", self._answer, approve, use, answer)
         return await _settled(await answer)
@@ -200,16 +212,9 @@ class _Hands:
 
     async def wait(self, seconds: float | None) -> list[tuple[Use, ToolRun]]:
         """Wait for some to end, and return them; nothing where none has after *seconds*."""
-        timer = None if seconds is None else self._loop.call_later(seconds, self._news.set)
-        try:
-            if not self._done:
-                await self._news.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
-        self._news.clear()
-        if self._run.cut.is_made:
-            raise asyncio.CancelledError
+        if not self._done:
+            await self._hear(seconds)
+        self._run.check_cut(asyncio.CancelledError)
         found: list[tuple[Use, ToolRun]] = []
         while self._done:
             use, outcome = self._done.popleft()
@@ -220,12 +225,23 @@ class _Hands:
             found.append((use, outcome))
         return found
 
+    async def _hear(self, seconds: float | None) -> None:
+        """Wait until there is news, or *seconds* are over."""
+        timer = None if seconds is None else self._loop.call_later(seconds, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._news.clear()
+        self._run.check_cut(asyncio.CancelledError)
+
     def give_up(self, use: Use) -> None:
         for task, one in self._tasks.items():
             if one is use:
                 task.cancel()
 
-    def _ended(self, task: asyncio.Task[ToolRun]) -> None:
+    def _ended(self, task: asyncio.Task[ToolRun | BaseException]) -> None:
         use = self._tasks.pop(task)
         if self._is_over:
             return
@@ -249,17 +265,14 @@ class _Hands:
 
     def _answer(self, approve: Callable[[Any], Any], use: Use, answer: asyncio.Future[Any]) -> None:
         try:
-            value = approve(use.call)
+            value = approve(use.shown)
         except BaseException as error:  # noqa: BLE001 - as above
             self._call(_fulfil, answer, None, error)
         else:
             self._call(_fulfil, answer, value, None)
 
     def _resolve(self, work: Awaitable[Any]) -> Any:
-        async def waited() -> Any:
-            return await work
-
-        return asyncio.run_coroutine_threadsafe(waited(), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(awaited(work), self._loop).result()()
 
     def _call(self, function: Callable[..., object], *args: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more

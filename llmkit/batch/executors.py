@@ -185,6 +185,10 @@ class Staff:
         self.under_way = 0
         run.window = max(run.window, CHUNKS_AHEAD * work.size)
 
+    @property
+    def has_news(self) -> bool:
+        return not self._back.empty()
+
     def hand(self, question: Question) -> None:
         self.under_way += 1
         self._chunk.append(question)

@@ -61,6 +61,9 @@ def read_records(path: str | os.PathLike[str], first: bytes) -> Iterator[tuple[i
         file = open(path, "rb")  # noqa: SIM115 - closed below
     except FileNotFoundError:
         return
+    except OSError as error:
+        msg = f"The checkpoint {os.fspath(path)} cannot be read: {error.strerror}."
+        raise CheckpointError(msg) from error
     offset = number = 0
     with file:
         for line in file:

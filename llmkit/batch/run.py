@@ -9,6 +9,7 @@ Rule 3: of the prompts only a window is held at a time, however many there are.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from llmkit.batch.checkpoint import Checkpoint
 from llmkit.batch.items import BatchItem, BatchResult
 from llmkit.batch.options import Options, check_prompts
+from llmkit.batch.pacing import GLANCE, Pace
 from llmkit.batch.progress import progress_of
 from llmkit.batch.questions import Question, Reader
 from llmkit.errors import AllProvidersFailedError, LLMKitError, NoAvailableKeyError
@@ -58,6 +60,8 @@ class Run:
         self.router = router
         self.stopped: LLMKitError | None = None
         self.is_left = False  # by whoever wanted the items
+        self._over = threading.Event()  # nothing more is asked: nobody need wait for its turn
+        self._pace = Pace(retries=router.settings.retry is not None)
         self.is_ordered = options.ordered  # whether items are held until those before them are there
         self.total = len(prompts) if isinstance(prompts, Sized) else None
         self.prompts = prompts
@@ -135,39 +139,60 @@ class Run:
             CheckpointError: If it cannot be logged.
             BaseException: What *complete* raises that is no error of llmkit: a bug, or a cancellation.
         """
-        unasked = self._unasked(question)
-        if unasked is not None or self.is_left:
-            return unasked
+        turn, is_noted = self._pace.turn(), False
         with self._noted():
-            self._begin(question)
-            try:
-                response = complete(**question.arguments)
-            except LLMKitError as error:
-                return self._ended(question, self._judged(question, error))
-            return self._ended(question, BatchItem(question.index, response, None, response.attempts))
+            while True:
+                unasked = self._unasked(question)
+                if unasked is not None or self.is_left:
+                    return unasked
+                if wait := turn.wait():
+                    self._over.wait(min(wait, GLANCE))
+                    continue
+                if not is_noted:
+                    self._begin(question)
+                    is_noted = True
+                try:
+                    response = complete(**question.arguments)
+                except LLMKitError as error:
+                    if turn.again(error):
+                        continue
+                    return self._ended(question, self._judged(question, error))
+                turn.answered(response)
+                return self._ended(question, BatchItem(question.index, response, None, response.attempts))
 
     async def aask(
         self,
         question: Question,
         complete: Callable[..., Awaitable[CompletionResponse]],
         aside: Callable[..., Awaitable[Any]],
+        pause: Callable[[float], Awaitable[object]],
     ) -> BatchItem | None:
-        """The same for the twin; *aside* calls a function that blocks, where that does not matter."""
-        unasked = self._unasked(question)
-        if unasked is not None or self.is_left:
-            return unasked
+        """The same for the twin; *aside* calls a function that blocks, where that does not matter, and *pause* waits for seconds."""
+        turn, is_noted = self._pace.turn(), False
         with self._noted():
-            if self.options.strict and self.checkpoint is not None:
-                await aside(self._begin, question)
-            else:
-                self._begin(question)
-            try:
-                response = await complete(**question.arguments)
-            except LLMKitError as error:
-                item = self._judged(question, error)
-            else:
-                item = BatchItem(question.index, response, None, response.attempts)
-            return item if self.checkpoint is None else await aside(self._ended, question, item)
+            while True:
+                unasked = self._unasked(question)
+                if unasked is not None or self.is_left:
+                    return unasked
+                if wait := turn.wait():
+                    await pause(min(wait, GLANCE))
+                    continue
+                if not is_noted:
+                    is_noted = True
+                    if self.options.strict and self.checkpoint is not None:
+                        await aside(self._begin, question)
+                    else:
+                        self._begin(question)
+                try:
+                    response = await complete(**question.arguments)
+                except LLMKitError as error:
+                    if turn.again(error):
+                        continue
+                    item = self._judged(question, error)
+                else:
+                    turn.answered(response)
+                    item = BatchItem(question.index, response, None, response.attempts)
+                return item if self.checkpoint is None else await aside(self._ended, question, item)
 
     def settle(self, questions: Sequence[Question], items: Sequence[BatchItem]) -> list[BatchItem]:
         """Log the *items* that were made of *questions* elsewhere, and return them."""
@@ -203,6 +228,7 @@ class Run:
         # An item that names its own model may be the only one that goes there.
         if self.stopped is None and "model" not in question.arguments and is_final(error):
             self.stopped = error
+            self._over.set()
         return _failed(question.index, error)
 
     def _ended(self, question: Question, item: BatchItem) -> BatchItem:
@@ -240,6 +266,7 @@ class Run:
     def leave(self) -> float:
         """Ask nothing more; return the seconds for which to wait for what is under way. Without a log nobody would have its results."""
         self.is_left = True
+        self._over.set()
         return 0.0 if self.checkpoint is None else PATIENCE
 
     def close(self) -> None:

@@ -34,6 +34,11 @@ class Workers(Protocol):
         """How many questions were handed to them whose items were not collected yet."""
         ...
 
+    @property
+    def has_news(self) -> bool:
+        """Whether ``collect`` would not wait."""
+        ...
+
     def hand(self, question: Question) -> None:
         """Have *question* asked."""
 
@@ -77,6 +82,10 @@ class Crew:
             work = self._context.copy().run  # a context can be entered only once at a time
             # A daemon: after a second Ctrl-C the process is to end, whatever is under way.
             threading.Thread(target=work, args=(self._work,), name="llmkit-batch", daemon=True).start()
+
+    @property
+    def has_news(self) -> bool:
+        return not self._items.empty()
 
     def flush(self) -> None:
         """Each question is handed over by itself."""
@@ -171,6 +180,9 @@ def driven(run: Run, workers: Workers) -> Generator[BatchItem, None, None]:
                     yield from run.arrived(step)
                 else:
                     workers.hand(step)
+                while workers.has_news:  # it need not wait until a slow source has filled the window
+                    for item in workers.collect():
+                        yield from run.arrived(item)
             workers.flush()
             if not workers.under_way:
                 break

@@ -92,6 +92,11 @@ class Window:
     def under_way(self) -> int:
         return self._desk.under_way
 
+    @property
+    def has_news(self) -> bool:
+        """To look costs a request."""
+        return False
+
     def hand(self, question: Question) -> None:
         self._desk.take(question)
 

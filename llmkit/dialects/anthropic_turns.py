@@ -190,7 +190,7 @@ class Writer(TurnWriter):
         if call.invalid is not None and not arguments and call.text:
             # How the API wants to have back what was no JSON object: guide "Fine-grained tool streaming", read 2026-11-21.
             arguments = {"INVALID_JSON": call.text}
-        block: Block = {"type": "tool_use", "id": self._ids.new(call.id), "name": _UNFIT.sub("_", call.name), "input": arguments}
+        block: Block = {"type": "tool_use", "id": self._ids.new(call.id), "name": _UNFIT.sub("_", call.name) or "_", "input": arguments}
         if isinstance(call.data, Mapping) and call.data.get("provider") == self._owner:
             block.update({key: value for key, value in call.data.items() if key != "provider"})
         return block

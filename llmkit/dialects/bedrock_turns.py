@@ -77,7 +77,7 @@ def write_turns(
 
 def fit_tool_name(name: str) -> str:
     """Return *name* as Converse takes it."""
-    return _UNFIT_NAME.sub("_", name)[:LONGEST]
+    return _UNFIT_NAME.sub("_", name)[:LONGEST] or "_"
 
 
 class Writer(TurnWriter):

@@ -65,7 +65,7 @@ class Turns:
         self._systems: list[dict[str, Any]] = []
         self._wire: list[dict[str, Any]] = []
         self._aside: list[Part] = []  # pictures that came out of tools, which a tool's message cannot hold
-        self._ids: dict[str, str] = {}  # of calls: the last one of that id, and its id there
+        self._ids: dict[str, list[str]] = {}  # of calls: those of the last turn that had such an id, and their ids there
         self._used: set[str] = set()
         self.documents: list[dict[str, Any]] = []
         self.names = names
@@ -158,6 +158,8 @@ class Turns:
         own: dict[str, Any] = {}
         calls: list[dict[str, Any]] = []
         plan = ""
+        for call in message.tool_calls:
+            self._ids[call.id] = []
         for part in message.content:
             if isinstance(part, Text):
                 pieces += [_text(part.text)] if part.text else []
@@ -187,7 +189,8 @@ class Turns:
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         text = call.text if call.text is not None else written(dict(call.arguments), f"The arguments of the call of {call.name}")
-        call_id = self._ids[call.id] = self._new_id(call.id)
+        call_id = self._new_id(call.id)
+        self._ids[call.id].append(call_id)
         name = self.names.get(call.name) or _fit_name(call.name)
         return {"id": call_id, "type": "function", "function": {"name": name, "arguments": text}}
 
@@ -202,7 +205,7 @@ class Turns:
     # -- tools
 
     def _result(self, result: ToolResult) -> dict[str, Any]:
-        text = result.text
+        text, call_id = result.text, self._id_of(result)
         if result.is_error and not text.lower().startswith("error"):
             text = f"Error: {text}"  # the wire has no flag for it
         pieces = [_text(text)] if text else []
@@ -216,11 +219,14 @@ class Turns:
             elif not isinstance(part, (Text, Thinking)):
                 seen.append(part)
         if seen:
-            self._aside += [Text(f"What the tool call {self._id_of(result)} gave beside its text:"), *seen]
-        return {"role": "tool", "tool_call_id": self._id_of(result), "content": _short(pieces) if pieces else NO_OUTPUT}
+            self._aside += [Text(f"What the tool call {call_id} gave beside its text:"), *seen]
+        return {"role": "tool", "tool_call_id": call_id, "content": _short(pieces) if pieces else NO_OUTPUT}
 
     def _id_of(self, result: ToolResult) -> str:
-        return self._ids.get(result.call_id, result.call_id)
+        ids = self._ids.get(result.call_id)
+        if not ids:
+            return result.call_id
+        return ids.pop(0) if len(ids) > 1 else ids[0]  # of calls that shared an id, results come in the order of the calls
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ SEALS_NOTHING: Mapping[str, str] = {"seals": "nothing"}
 # Stands for the seal of a call that another model made: base64 of "skip_thought_signature_validator", the word which Google's
 # documentation gives for it ("Thought signatures", FAQ).
 ANY_SEAL = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
+NAMELESS = "_"  # the name of a call that names no tool, as models write some
 
 # What may stand inside the result of a call, where the model can look at it there.
 SEEN_IN_RESULTS = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
@@ -143,7 +144,7 @@ class Contents:
 
     def _add_result(self, result: ToolResult) -> None:
         call = self._calls.get(result.call_id)
-        name = result.name or (call.name if call is not None else "")
+        name = result.name or (call.name or NAMELESS if call is not None else "")
         if not name:
             msg = f"The result of {result.call_id!r} answers no call of this conversation, and does not say which tool it is of."
             raise ConfigurationError(msg)
@@ -205,7 +206,7 @@ class Contents:
     def _call(self, call: ToolCall) -> dict[str, Any]:
         # What the model wrote is no object: it is shown what it wrote.
         args = dict(call.arguments) if call.invalid is None else {"invalid": call.text or ""}
-        wire: dict[str, Any] = {"name": call.name, "args": args}
+        wire: dict[str, Any] = {"name": call.name or NAMELESS, "args": args}
         call_id = self._wire_id(call)
         if call_id:
             wire["id"] = call_id

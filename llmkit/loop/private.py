@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from llmkit.loop.using import awaited
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable
@@ -53,10 +55,7 @@ class PrivateLoop:
         """Return what *work* gives, waited for in another thread than the loop's."""
         import asyncio
 
-        async def waited() -> Any:
-            return await work
-
-        return asyncio.run_coroutine_threadsafe(waited(), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(awaited(work), self._loop).result()()
 
     def close(self) -> None:
         """Cancel what still runs, and end the loop; not later than a moment from now, whatever blocks it."""

@@ -38,6 +38,7 @@ _NOT_MEANT: Mapping[FinishReason, str] = {
     FinishReason.CONTENT_FILTER: "The call was not made: the answer was filtered.",
     FinishReason.ERROR: "The call was not made: the answer broke off with an error.",
 }
+_CUT = "The call was not made: the answer was cut at its greatest length, and the call with it. Make it again, and say less."
 _NOT_BY_PROMPT = ("tool_choice", "parallel_tool_calls", "response_format")
 
 
@@ -57,6 +58,7 @@ class Terms:
     max_parallel: int
     tool_timeout: float | None
     by_prompt: bool
+    is_forced: bool  # to call a tool, by the client's own defaults
     parameters: Mapping[str, Any] = field(repr=False)
 
 
@@ -136,6 +138,11 @@ class Run:
         """End the run from another thread, whatever it is doing."""
         self.cut.now()
 
+    def check_cut(self, cancelled: Callable[[], BaseException]) -> None:
+        """Raise what *cancelled* makes if somebody has ended the run: nothing is begun then."""
+        if self.cut.is_made:
+            raise cancelled()
+
     # -- the model
 
     def request(self) -> tuple[list[Message], dict[str, Any]]:
@@ -157,6 +164,8 @@ class Run:
         if self.steps and parameters.get("tool_choice") not in ("auto", "none"):
             # A choice that is forced again and again never lets the model answer.
             parameters.pop("tool_choice", None)
+            if terms.is_forced:
+                parameters["tool_choice"] = "auto"
         return list(self.messages), {**parameters, "system": terms.system, "tools": list(terms.tools.values()) or None}
 
     def heard(self, chunk: CompletionChunk | None) -> Iterator[RunEvent]:
@@ -190,6 +199,8 @@ class Run:
         if why is not None:
             for use in uses:
                 use.refuse(why)
+        elif uses and not terms.by_prompt and response is not None and response.finish_reason is FinishReason.LENGTH:
+            uses[-1].refuse(_CUT)  # in words, a call that is cut has no end that shows it, and is none
         self._shift = Shift(
             uses,
             number=self.number if response is not None else 0,
@@ -256,11 +267,12 @@ def make_run(
     tools_by_prompt: bool = False,
     memory: Memory | None = None,
     parameters: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     **further: Any,
 ) -> Run:
     """
     Return the run that ``client.run`` was asked for. *awaits*: whether its hooks may be coroutine functions. *parameters*, and whatever
-    else is named, are those of each request.
+    else is named, are those of each request; *defaults* those that the client adds by itself.
 
     Raises:
         ConfigurationError: If something given is wrong; nothing was sent.
@@ -274,7 +286,8 @@ def make_run(
     requested = {"model": model, **(parameters or {}), **further}
     refuse_unknown(requested, (*PARAMETERS, "model", "timeout", "cache"))
     said = {name: value for name, value in requested.items() if value is not None}
-    if tools_by_prompt and (beyond := [name for name in _NOT_BY_PROMPT if name in said]):
+    known = {**(defaults or {}), **said}
+    if tools_by_prompt and (beyond := [name for name in _NOT_BY_PROMPT if known.get(name) is not None]):
         msg = f"tools_by_prompt does not go with {', '.join(beyond)}: a model that is told of its tools in words is not held to anything."
         raise ConfigurationError(msg)
     own = None if deadline is None else Deadline.after(check_seconds("deadline", deadline))
@@ -293,6 +306,7 @@ def make_run(
         max_parallel=max_parallel,
         tool_timeout=None if tool_timeout is None else check_seconds("tool_timeout", tool_timeout),
         by_prompt=tools_by_prompt,
+        is_forced=(defaults or {}).get("tool_choice") not in (None, "auto", "none"),
         parameters=said,
     )
     return Run(turns, terms, memory)

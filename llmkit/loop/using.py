@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
@@ -17,15 +18,18 @@ from llmkit.loop.results import RunEvent, ToolRun
 from llmkit.models.content import Audio, Document, Image, Text, ToolCall, ToolResult, tool_result
 from llmkit.models.surrogates import sayable
 from llmkit.resilience.deadline import Deadline, held_to
+from llmkit.schema.nodes import copied
 from llmkit.spelling import nearest
 from llmkit.tools import Tool
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Shift", "Use"]
+__all__ = ["Shift", "Use", "awaited"]
 
 logger = logging.getLogger("llmkit.tools")
+
+ENDINGS = (KeyboardInterrupt, SystemExit)  # what stops an event loop when a task raises it, before anyone is told
 
 LONGEST_ERROR = 2000  # characters of what a model is told went wrong: a traceback in a message would fill its window
 
@@ -60,10 +64,15 @@ class Use:
             use.fail(f"The arguments of tool {call.name} must be a JSON object: {call.invalid}", ValueError(call.invalid))
             return use
         try:
-            use.arguments = use.tool.bind(call.arguments)
+            use.arguments = use.tool.bind(copied(call.arguments))  # what the tool does to them, the model has not said
         except ToolExecutionError as error:
             use.fail(error.message, error)
         return use
+
+    @property
+    def shown(self) -> ToolCall:
+        """The call, for whoever approves of it, and may do to it what he likes."""
+        return evolve(self.call, arguments=copied(self.call.arguments))
 
     @property
     def is_async(self) -> bool:
@@ -93,14 +102,16 @@ class Use:
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; the model is told
             return self._failed(error)
 
-    async def arun(self) -> ToolRun:
-        """Make the call of a coroutine function."""
+    async def arun(self) -> ToolRun | BaseException:
+        """Make the call of a coroutine function. What is to end the program is returned, for whoever waits for the run to raise."""
         try:
             return self._succeeded(await self._function(**self.arguments))
+        except ENDINGS as error:
+            return error
         except Exception as error:  # noqa: BLE001 - as above
             return self._failed(error)
 
-    def outcome_of(self, task: asyncio.Task[ToolRun]) -> ToolRun | BaseException:
+    def outcome_of(self, task: asyncio.Task[ToolRun | BaseException]) -> ToolRun | BaseException:
         """Return what became of it in *task*, which is over; a function that cancels itself has failed."""
         if task.cancelled():
             return self.tool_run or self.failed("The tool was cancelled.", RuntimeError("cancelled"))
@@ -165,6 +176,19 @@ def _said(error: Exception) -> str:
         return ""
 
 
+async def awaited(work: Awaitable[Any]) -> Callable[[], Any]:
+    """Wait for *work*, and return what gives its result, or raises what is to end the program, in the thread that calls it."""
+    try:
+        value = await work
+    except ENDINGS as error:
+        return partial(_raise, error)
+    return lambda: value
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
 class Shift:
     """
     The uses of tools of one step: asked which are due and for how long to wait, told which have ended.
@@ -216,7 +240,14 @@ class Shift:
         self._tell_end(use)
 
     def due(self) -> list[Use]:
-        """Return those that are to be started now; they count as started."""
+        """
+        Return those that are to be started now; they count as started.
+
+        Raises:
+            DeadlineExceededError: If the run's has passed, while somebody was asked for an approval perhaps.
+        """
+        if self._waiting:
+            self.check_deadline()
         started: list[Use] = []
         while self._waiting and len(self._running) < self._max_parallel:
             use = self._waiting.popleft()
@@ -240,6 +271,13 @@ class Shift:
             use.tool_run = tool_run
             self._tell_end(use)
 
+    def check_deadline(self) -> None:
+        """Raise ``DeadlineExceededError`` if that of the run has passed."""
+        if self._deadline is not None and self._deadline.passed:
+            names = ", ".join(use.call.name for use in self.uses if use.tool_run is None)
+            msg = f"The deadline of the run passed before its tools were done: {names}."
+            raise DeadlineExceededError(msg)
+
     def expire(self) -> list[Use]:
         """
         Return those whose time is over, and that are given up.
@@ -247,10 +285,7 @@ class Shift:
         Raises:
             DeadlineExceededError: If the run's is.
         """
-        if self._deadline is not None and self._deadline.passed:
-            names = ", ".join(use.call.name for use in self.uses if use.tool_run is None)
-            msg = f"The deadline of the run passed before its tools were done: {names}."
-            raise DeadlineExceededError(msg)
+        self.check_deadline()
         over = [use for use in self._running if use.expires is not None and use.expires <= use.clock()]
         for use in over:
             text = f"The tool {use.call.name} took longer than {use.limit:g} s and was given up."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ from llmkit.models.content import (
     ToolCall,
     ToolResult,
 )
-from llmkit.models.surrogates import with_whole_escapes
+from llmkit.models.surrogates import sayable, with_whole_escapes
 
 __all__ = ["as_messages", "decode_arguments"]
 
@@ -232,7 +233,7 @@ def decode_arguments(arguments: Any) -> tuple[Mapping[str, Any], str | None, str
     text = arguments if isinstance(arguments, str) else repr(arguments)
     try:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        decoded = json.loads(with_whole_escapes(text), parse_constant=_refuse_constant)
+        decoded = _DECODER.decode(with_whole_escapes(sayable(text)))
     except (TypeError, ValueError, RecursionError) as error:
         return {}, text, f"the arguments are not JSON: {error}"
     if not isinstance(decoded, dict):
@@ -240,9 +241,19 @@ def decode_arguments(arguments: Any) -> tuple[Mapping[str, Any], str | None, str
     return decoded, text, None
 
 
-def _refuse_constant(word: str) -> Any:
-    msg = f"{word} is no JSON value"
-    raise ValueError(msg)
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON value")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is too large a number")
+    return number
+
+
+# Python reads and writes more than JSON has, and what it reads of that no provider would take back.
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +20,14 @@ from llmkit import (
     BatchError,
     BatchResult,
     BudgetExceededError,
+    CircuitBreakerConfig,
     ConfigurationError,
     DeadlineExceededError,
     Event,
     InvalidRequestError,
     QuotaExceededError,
+    RetryConfig,
+    TokenBucket,
     user,
 )
 from llmkit.testing import FakeServer, RecordedRequest, Reply
@@ -185,6 +189,22 @@ def test_of_an_endless_input_only_a_window_is_taken(connect: Connect, server: Fa
     assert next(taken) <= 50 + 2 * 16 + 1
 
 
+def test_what_is_done_does_not_wait_for_a_slow_source(connect: Connect, server: FakeServer) -> None:
+    """Of prompts that come one by one, as rows of a database, each is asked when it is there, and told before the window is full."""
+    taken: list[int] = []
+
+    def prompts() -> Iterator[str]:
+        for number in range(50):
+            time.sleep(0.003)
+            taken.append(number)
+            yield f"p{number}"
+
+    found = [(item.index, len(taken)) for item in connect().batch_iter(prompts())]
+
+    assert list(range(50)) == [index for index, _ in found]
+    assert found[0][1] < 50
+
+
 def test_leaving_the_loop_ends_the_batch(connect: Connect, server: FakeServer) -> None:
     """What is under way may end; of the rest nothing is asked."""
     server.always(lambda request: Reply("x", delay=0.01))
@@ -264,6 +284,53 @@ def test_an_endless_input_is_left_when_the_account_is_empty(connect: Connect, se
     assert 0 < len(result) == result.failed
 
 
+def test_a_provider_that_wants_it_slower_fails_no_item(connect: Connect, server: FakeServer) -> None:
+    """They are asked again, later, and the batch slows down; also where retries are spent."""
+    lock = threading.Lock()
+    level, at = 5.0, time.monotonic()
+
+    def limited(request: RecordedRequest) -> Reply:
+        nonlocal level, at
+        with lock:
+            now = time.monotonic()
+            level, at = min(5.0, level + (now - at) * 200), now
+            if level < 1:
+                return Reply.error(429, retry_after=0.05)
+            level -= 1
+        return Reply(f"re: {asked(request)}")
+
+    server.always(limited)
+    prompts = [f"p{number}" for number in range(60)]
+
+    result = connect(retry=RetryConfig(max_retries=1)).batch(prompts, max_concurrency=24)
+
+    assert [f"re: {prompt}" for prompt in prompts] == texts(result)
+
+
+def test_an_outage_in_its_midst_is_waited_out(connect: Connect, server: FakeServer) -> None:
+    """What met it has its error; the rest is asked when the breaker lets through again."""
+    answered = itertools.count()
+    server.always(lambda request: Reply.error(503) if 10 <= next(answered) < 15 else Reply("fine"))
+    client = connect(retry=None, circuit_breaker=CircuitBreakerConfig(failure_threshold=5, reset_time=0.1))
+
+    result = client.batch([f"p{number}" for number in range(100)], max_concurrency=2)
+
+    assert (95, 5) == (result.succeeded, result.failed)
+    assert {"overloaded"} == {error.kind for error in result.errors if error is not None}
+
+
+def test_a_batch_that_is_left_does_not_wait_its_turn(connect: Connect, server: FakeServer, tmp_path: Path) -> None:
+    """Though it waits for what is under way, which is to be logged."""
+    client = connect(rate_limit=TokenBucket(capacity=2, refill_rate=0.01), deadline=5)
+    begun = time.monotonic()
+    items = client.batch_iter([f"p{number}" for number in range(20)], ordered=False, checkpoint=tmp_path / "run.jsonl")
+    next(items)
+
+    items.close()
+
+    assert time.monotonic() - begun < 4
+
+
 def test_another_models_empty_account_ends_nothing(connect: Connect, server: FakeServer) -> None:
     """The item that named it may be the only one that goes there."""
     server.always(lambda request: Reply.error(429, code="insufficient_quota") if request.json["model"] == "gpt-4o" else Reply("fine"))
@@ -317,6 +384,27 @@ def test_without_tqdm_the_extra_is_named(connect: Connect, monkeypatch: pytest.M
 
     with pytest.raises(ConfigurationError, match=r"pip install 'llmkit\[progress\]'"):
         connect().batch(["a"], progress=True)
+
+
+def test_the_twin_tells_what_is_done_while_its_source_is_slow(server: FakeServer) -> None:
+    """It need not fill its window first."""
+    import asyncio
+
+    from llmkit_async import AsyncClient
+
+    taken: list[int] = []
+
+    async def prompts() -> AsyncIterator[str]:
+        for number in range(6):
+            await asyncio.sleep(0.02)
+            taken.append(number)
+            yield f"p{number}"
+
+    async def main() -> list[int]:
+        async with AsyncClient("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-0123456789") as client:
+            return [len(taken) async for _ in client.batch_iter(prompts())]
+
+    assert asyncio.run(main())[0] < 6
 
 
 def test_the_twin_takes_an_asynchronous_iterable(server: FakeServer) -> None:

@@ -330,6 +330,18 @@ def test_a_checkpoint_of_another_form_is_refused(connect: Connect, path: str) ->
         connect().batch(["a"], checkpoint=path)
 
 
+def test_what_is_no_file_is_no_checkpoint(connect: Connect, server: FakeServer, tmp_path: Path) -> None:
+    """Nor is one in a directory that is not there; nothing is made for it, and nothing is sent."""
+    (tmp_path / "run.jsonl").mkdir()
+
+    for path, why in ((tmp_path / "run.jsonl", "Is a directory"), (tmp_path / "none" / "run.jsonl", "No such file or directory")):
+        with pytest.raises(CheckpointError, match=f"run.jsonl.*{why}"):
+            connect().batch(["a"], checkpoint=path)
+
+    assert 0 == server.hits
+    assert ["run.jsonl"] == os.listdir(tmp_path)
+
+
 def test_a_full_disk_ends_the_batch(connect: Connect, server: FakeServer, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An item that cannot be logged is not reported as done."""
     import errno

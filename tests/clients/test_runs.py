@@ -37,6 +37,9 @@ WIRES: dict[str, tuple[str, dict[str, Any]]] = {
     "sagemaker": ("sagemaker/my-endpoint", {"options": AWS}),
 }
 
+# How each wire says that an answer was cut at its greatest length.
+CUT = {"openai-responses": "length", "anthropic": "max_tokens", "google": "MAX_TOKENS", "cohere": "MAX_TOKENS", "bedrock": "max_tokens"}
+
 LOOK = [("get_weather", {"city": "Paris"}), ("get_weather", {"city": "Rome", "days": 2}), ("count_people", {"city": "Oslo"})]
 
 
@@ -195,6 +198,26 @@ def test_an_unknown_tool_is_told_to_the_model(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
+def test_a_call_in_which_an_answer_was_cut_is_not_made(wire: Wire, streamed: bool) -> None:
+    """What is missing of its arguments nobody can tell; the calls before it were whole, and the model may call again."""
+    calls = [("get_weather", {"city": "Paris"}), ("wipe", {})]
+    wire.server.enqueue(Reply("I look.", tool_calls=calls, finish_reason=CUT.get(wire.name, "length")), Reply("Done."))
+    wiped: list[str] = []
+
+    def wipe(folder: str = "/") -> None:
+        """Wipe a folder."""
+        wiped.append(folder)
+
+    result = wire.run("Wipe /tmp.", tools=[*TOOLS, wipe], streamed=streamed, on_tool_error="raise")
+
+    assert [] == wiped
+    assert [FinishReason.LENGTH, FinishReason.STOP] == [step.response.finish_reason for step in result.steps]
+    text = "The call was not made: the answer was cut at its greatest length, and the call with it. Make it again, and say less."
+    assert [("get_weather", "rain in Paris for 1", False), ("wipe", text, True)] == given_back(result)
+    assert_whole(result.messages)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
 def test_the_step_limit_ends_the_run_with_all_there_was(wire: Wire, streamed: bool) -> None:
     """The last step's tools are not run, since nobody would read of them; the transcript can be gone on with."""
     wire.server.always(Reply("Once more.", tool_calls=[("get_weather", {"city": "Paris"})]))
@@ -262,6 +285,28 @@ def test_a_deadline_that_passes_in_a_tool_ends_the_run(wire: Wire) -> None:
     assert ["rain in Paris for 1", unfinished, unfinished] == [one.result.text for one in run.tool_runs]
     assert_whole(run.messages)
     assert 1 == wire.server.hits
+
+
+def test_what_a_tool_does_to_its_arguments_is_not_in_the_transcript(wire: Wire) -> None:
+    """There is what the model said; nor does it matter what is done to those that ``approve`` is shown."""
+    said = {"rows": [1, 2], "options": {"a": [1]}, "more": [{"x": 1}]}
+    wire.server.enqueue(Reply(tool_calls=[("consume", said)]), Reply("Done."))
+    seen: list[Any] = []
+
+    def consume(rows: list[int], options: dict[str, Any], more: Any) -> None:
+        """Consume rows."""
+        seen.append(options["a"].pop())
+        rows.clear()
+        more[0].clear()
+
+    def approve(call: Any) -> bool:
+        call.arguments["options"]["a"].append(2)
+        return True
+
+    result = wire.run("Consume.", tools=[consume], approve=approve, on_tool_error="raise")
+
+    assert [1] == seen
+    assert said == dict(result.tool_runs[0].call.arguments) == dict(result.messages[1].tool_calls[0].arguments)
 
 
 def test_a_deadline_that_passes_in_an_answer_ends_the_run(wire: Wire) -> None:

@@ -422,6 +422,82 @@ def test_what_a_hook_raises_ends_the_run(connect: Connect, server: FakeServer) -
             connect().run("Hi", tools=[look], **hooks)
 
 
+def test_a_tool_that_is_approved_too_late_is_not_run(connect: Connect, server: FakeServer) -> None:
+    """The deadline of the run has passed."""
+    server.enqueue(calls("drop", "drop"))
+    done: list[str] = []
+
+    def drop() -> None:
+        done.append("drop")
+
+    def approve(_: Any) -> bool:
+        time.sleep(0.12)
+        return True
+
+    with pytest.raises(llmkit.DeadlineExceededError, match="drop, drop") as caught:
+        connect().run("Hi", tools=[drop], approve=approve, deadline=0.1)
+
+    assert [] == done
+    assert caught.value.run is not None
+    assert 2 == len(caught.value.run.tool_runs)
+
+
+def test_the_twin_waits_for_an_approval_no_longer_than_its_deadline(server: FakeServer) -> None:
+    """Whoever was asked, a coroutine function or a thread."""
+    server.always(calls("look"))
+    over = threading.Event()
+    cancelled: list[bool] = []
+
+    def look() -> None: ...
+
+    async def approve(_: Any) -> bool:
+        try:
+            await asyncio.sleep(5)
+        finally:
+            cancelled.append(True)
+        return True
+
+    def approve_in_thread(_: Any) -> bool:
+        return over.wait(5)
+
+    async def main() -> None:
+        async with AsyncClient("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="k") as client:
+            for hook in (approve, approve_in_thread):
+                begun = time.monotonic()
+                with pytest.raises(llmkit.DeadlineExceededError):
+                    await client.run("Hi", tools=[look], approve=hook, deadline=0.1)
+                assert time.monotonic() - begun < 2
+
+    asyncio.run(main())
+    over.set()
+
+    assert [True] == cancelled
+
+
+def test_a_cancelled_run_starts_no_tool(connect: Connect, face: Any, server: FakeServer) -> None:
+    """Neither while somebody is asked for an approval, nor between two tools that run one after the other."""
+    server.always(calls("first", "second"))
+    done: list[str] = []
+    client = connect()
+
+    def approve(_: Any) -> bool:
+        client.cancel_all()
+        return True
+
+    def first() -> None:
+        done.append("first")
+        client.cancel_all()
+
+    def second() -> None:
+        done.append("second")
+
+    for hooks in ({"approve": approve}, {"max_parallel": 1}):
+        with pytest.raises((concurrent.futures.CancelledError, asyncio.CancelledError)):
+            client.run("Hi", tools=[first, second], **hooks)
+
+    assert ["first"] == done
+
+
 def test_a_verdict_is_a_bool_or_a_reason(connect: Connect, server: FakeServer) -> None:
     """None would be an answer that was forgotten."""
     server.enqueue(calls("look"))
@@ -476,6 +552,28 @@ def test_what_is_no_exception_ends_the_run_as_it_is(connect: Connect, server: Fa
 
     with pytest.raises(SystemExit):
         connect().run("Hi", tools=[leave])
+
+
+@pytest.mark.parametrize("ending", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_so_does_what_a_coroutine_function_raises(connect: Connect, server: FakeServer, ending: type[BaseException], hidden: bool) -> None:
+    """It would stop the event loop, and nobody would ever be told."""
+    server.enqueue(calls("leave", "rest"))
+
+    async def work() -> None:
+        raise ending
+
+    async def leave() -> None:
+        await work()
+
+    async def rest() -> None:
+        await asyncio.sleep(5)
+
+    def leave_hidden() -> Awaitable[None]:
+        return work()
+
+    with pytest.raises(ending):
+        connect().run("Hi", tools=[Tool(name="leave", function=leave_hidden if hidden else leave), rest])
 
 
 def test_a_tool_that_cancels_itself_has_failed(connect: Connect, server: FakeServer) -> None:
@@ -667,6 +765,21 @@ def test_a_forced_choice_holds_for_the_first_step(connect: Connect, server: Fake
     first, second = (request.json for request in server.requests)
     assert ("required", None) == (first["tool_choice"], second.get("tool_choice"))
     assert [("gpt-4o", 0.5)] * 2 == [(body["model"], body["temperature"]) for body in (first, second)]
+
+
+def test_a_choice_that_the_client_forces_holds_for_the_first_step_as_well(connect: Connect, server: FakeServer) -> None:
+    """A default of the client is no reason to call tools for ever; one that goes nowhere with words is refused as any other."""
+    server.enqueue(calls("look"), Reply("Done."))
+    client = connect(tool_choice="required")
+
+    def look() -> None: ...
+
+    result = client.run("Hi", tools=[look])
+    with pytest.raises(ConfigurationError, match="tools_by_prompt does not go with tool_choice"):
+        client.run("Hi", tools=[look], tools_by_prompt=True)
+
+    assert "Done." == result.text
+    assert ["required", "auto"] == [request.json["tool_choice"] for request in server.requests]
 
 
 def test_the_last_answer_may_be_typed(connect: Connect, server: FakeServer) -> None:

@@ -123,6 +123,13 @@ def test_a_tools_message_is_made_of_results() -> None:
         turns(user("?"), assistant(PARIS), Message("tool", ["Sun"]))
 
 
+def test_a_call_without_a_name_has_one() -> None:
+    """Some models name no tool; the API takes no such history."""
+    sent = turns(user("Go"), assistant(ToolCall("1", "")), tool_result("1", "There is no such tool."))
+
+    assert "_" == sent[1]["content"][0]["name"]
+
+
 def test_names_of_speakers_cannot_be_said() -> None:
     """It is said rather than dropped."""
     with pytest.raises(ConfigurationError, match="name='Ann'"):

@@ -182,7 +182,7 @@ def test_ids_and_names_are_made_to_fit() -> None:
     long, odd = "x" * 80, "call/é"
     history = [
         user("a"),
-        assistant(call(long, "a.b"), call(odd), call("same"), call("same")),
+        assistant(call(long, "a.b"), call(odd, ""), call("same"), call("same")),
         tool_result(long, "1"),
         tool_result(odd, "2"),
         tool_result("same", "3"),
@@ -193,7 +193,7 @@ def test_ids_and_names_are_made_to_fit() -> None:
 
     uses = [block["toolUse"] for block in wire[1]["content"]]
     ids = [use["toolUseId"] for use in uses]
-    assert "a_b" == uses[0]["name"]
+    assert ["a_b", "_"] == [use["name"] for use in uses[:2]]
     assert ids == [block["toolResult"]["toolUseId"] for block in wire[2]["content"]]
     assert 4 == len(set(ids))
     assert all(re.fullmatch(r"[a-zA-Z0-9_.:-]{1,64}", one) for one in ids)

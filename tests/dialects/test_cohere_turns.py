@@ -252,15 +252,19 @@ def test_ids_that_come_twice_are_made_different() -> None:
         tool_result("0", "second"),
         tool_result("", "third"),
         tool_result("0_2", "fourth"),
+        assistant(ToolCall("0", "e"), ToolCall("0", "f")),
+        tool_result("0", "fifth"),
+        tool_result("0", ["sixth", PNG]),
     ]
 
     wire = turns(*history)
 
     calls = [call["id"] for turn in wire for call in turn.get("tool_calls", ())]
-    assert ["0", "0_2", "call_2", "0_2_2"] == calls
-    assert list(zip(calls, ["first", "second", "third", "fourth"], strict=True)) == [
+    assert ["0", "0_2", "call_2", "0_2_2", "0_3", "0_4"] == calls
+    assert list(zip(calls, ["first", "second", "third", "fourth", "fifth", "sixth"], strict=True)) == [
         (turn["tool_call_id"], turn["content"]) for turn in wire if turn["role"] == "tool"
     ]
+    assert "What the tool call 0_4 gave beside its text:" == wire[-1]["content"][0]["text"]
     assert wire == turns(*history)
 
 

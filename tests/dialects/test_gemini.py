@@ -402,6 +402,15 @@ def test_a_result_without_a_name_finds_it_in_its_call() -> None:
         contents([user("Hi"), tool_result("c9", "x")])
 
 
+def test_a_call_that_names_no_tool_and_its_result_have_a_name() -> None:
+    """Some models write such, and the API takes no empty one."""
+    call = ToolCall("c1", "")
+
+    sent = contents([user("Hi"), assistant(call), tool_result(call, "There is no such tool.")])
+
+    assert ["_", "_"] == [sent[1]["parts"][0]["functionCall"]["name"], sent[2]["parts"][0]["functionResponse"]["name"]]
+
+
 # -- what the model said goes back as it came
 
 PARTS: list[dict[str, Any]] = [

@@ -193,6 +193,12 @@ def test_a_dict_that_is_no_message_is_refused_with_its_place(item: dict[str, Any
         ('{"a": -Infinity}', {}, '{"a": -Infinity}', "no JSON value"),
         (r'{"a": "b\ud83d"}', {"a": "b\ufffd"}, r'{"a": "b\ud83d"}', None),
         (r'{"a": "\ud83d\ude00 \\ud83d"}', {"a": r"😀 \ud83d"}, r'{"a": "\ud83d\ude00 \\ud83d"}', None),
+        ('{"a": NaN}', {}, '{"a": NaN}', "NaN"),
+        ('{"a": [-Infinity]}', {}, '{"a": [-Infinity]}', "Infinity"),
+        ('{"a": 1e999}', {}, '{"a": 1e999}', "1e999"),
+        ('{"a": [1.5, 2e3]}', {"a": [1.5, 2000.0]}, '{"a": [1.5, 2e3]}', None),
+        ('{"\\ud83d": ["a\\uD83D"]}', {"\ufffd": ["a\ufffd"]}, '{"\\ud83d": ["a\\uD83D"]}', None),
+        ('{"a": "\\ud83d\\ude00"}', {"a": "😀"}, '{"a": "\\ud83d\\ude00"}', None),
     ],
 )
 def test_arguments_come_in_many_forms(given_: Any, decoded: Any, text: str | None, invalid: str | None) -> None:

@@ -1,0 +1,173 @@
+"""
+How a batch keeps its pace: what is refused for a while is asked again, later and more slowly, since the next would meet the same.
+
+Rule 1: what was never sent (the client's own limit is full, all keys rest, a breaker is open) looks again a moment later, by itself.
+Rule 2: a provider that says that it is too much holds up all of them. Then they go one after the other: somewhat slower than answers had
+        come, and with each answer a little faster, quickly up to where it was too much, slowly beyond that.
+Rule 3: there is an end to it. What would take too long, or comes when nothing has been answered for so long, is the item's error; an
+        endpoint that was open-circuited before it ever answered is not waited for.
+Rule 4: nothing here waits: who asks is told for how long.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from llmkit.errors import AllProvidersFailedError, LLMKitError
+from llmkit.resilience.deadline import current_deadline
+
+if TYPE_CHECKING:
+    from llmkit.models.response import CompletionResponse
+
+__all__ = ["GLANCE", "PATIENCE", "Pace", "Turn"]
+
+logger = logging.getLogger("llmkit.batch")
+
+PATIENCE = 600.0  # seconds without an answer: as long as a call takes at most by default
+GLANCE = 0.25  # seconds until to look again, where that costs nothing
+HOLD = 1.0  # seconds for which all are held up, where the provider does not say for how long
+
+SLOWER = 0.7  # of the answers in a second that there were: botocore's adaptive mode, too, takes 0.7
+QUICKLY, SLOWLY = 1.02, 1.002  # by how much an answer makes it faster, below and above what was too much
+FIRST_GAP = 0.05  # seconds between two, where it was too much before there was an answer
+LEAST_GAP = 0.001  # seconds below which there is no pace to keep
+
+
+class Pace:
+    """
+    That of one batch. Safe to share between threads and tasks.
+
+    *retries*: whether what a provider refused may be sent again.
+    """
+
+    def __init__(self, *, retries: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._retries = retries
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._gap = 0.0  # seconds between two that are asked
+        self._known_gap = 0.0  # that of the answers there had been when it was last too much
+        self._next = -math.inf  # when the next may be asked
+        self._held_until = -math.inf
+        self._cut_at = clock()  # when it was last slowed down
+        self._answers = 0  # since then
+        self._has_answered = False
+        self._in_vain_since: float | None = None  # when it was refused first, with no answer since
+
+    def turn(self) -> Turn:
+        """Return the turn of the next item."""
+        return Turn(self)
+
+    # What follows is for turns.
+
+    def _place(self, place: float) -> float:
+        """Return when it is the turn of one that has *place*: a later one, if all have been held up since it got that."""
+        if self._gap == 0.0:
+            return max(place, self._held_until)
+        with self._lock:
+            if place != -math.inf and place >= self._held_until:
+                return place
+            place = max(self._clock(), self._next, self._held_until)
+            self._next = place + self._gap
+            return place
+
+    def _answered(self, response: CompletionResponse, began: float) -> None:
+        now = self._clock()
+        self._has_answered = True
+        self._in_vain_since = None
+        with self._lock:
+            self._answers += 1
+            if self._gap:
+                self._gap /= QUICKLY if self._gap > self._known_gap else SLOWLY
+                if self._gap < LEAST_GAP:
+                    self._gap = 0.0
+        if len(response.attempts) > 1 and any(attempt.error == "rate_limit" for attempt in response.attempts):
+            self._slow_down(began, now)
+
+    def _slow_down(self, began: float, now: float, hold: float = 0.0) -> None:
+        with self._lock:
+            if hold:
+                self._held_until = max(self._held_until, now + hold)
+            if began < self._cut_at:
+                return  # it was under way when that was done
+            if self._answers and now > self._cut_at:
+                self._known_gap = (now - self._cut_at) / self._answers
+                self._gap = max(self._gap, self._known_gap / SLOWER)
+            else:
+                self._gap = self._known_gap = min(2 * self._gap, HOLD) or FIRST_GAP
+            self._cut_at, self._answers = now, 0
+            self._next = max(now, self._held_until)
+            gap = self._gap
+        logger.warning("the provider wants fewer requests: the batch goes on in %.1f s, with %.3g a second", hold, 1 / gap)
+
+    def _delay(self, error: LLMKitError) -> float | None:
+        """Return the seconds until one that met *error* may be asked again; None if it is not to be."""
+        if isinstance(error, AllProvidersFailedError):
+            delays = [delay for each in error.errors if (delay := self._delay(each)) is not None]
+            return min(delays, default=None)
+        kind, wait = error.kind, error.retry_after
+        if kind == "limiter" and error.retryable:
+            return GLANCE if wait is None else min(wait, GLANCE)
+        if kind == "rate_limit" and self._retries:
+            delay = wait or HOLD
+        elif wait is not None and (kind == "no_key" or (kind == "circuit_open" and self._has_answered)):
+            delay = min(wait, GLANCE)
+        else:
+            return None
+        now = self._clock()
+        if self._in_vain_since is None:
+            self._in_vain_since = now
+        return delay if now + (wait or 0.0) < self._in_vain_since + PATIENCE else None
+
+
+class Turn:
+    """That of one item: asked how long to wait for it, told how it ended."""
+
+    __slots__ = ("_at", "_began", "_pace")
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._at = -math.inf
+        self._began = -math.inf
+
+    def wait(self) -> float:
+        """Return the seconds after which to look again; 0.0 if it is to be asked now."""
+        pace = self._pace
+        if pace._gap == 0.0 and self._at == pace._held_until == -math.inf:
+            self._began = pace._clock()
+            return 0.0
+        self._at = pace._place(self._at)
+        now = pace._clock()
+        if self._at <= now:
+            self._began = now
+            return 0.0
+        return self._at - now
+
+    def answered(self, response: CompletionResponse) -> None:
+        """It was answered."""
+        self._pace._answered(response, self._began)
+
+    def again(self, error: LLMKitError) -> bool:
+        """It met *error*; return whether it is to be asked again, when ``wait`` says so."""
+        pace = self._pace
+        delay = pace._delay(error)
+        deadline = current_deadline()
+        if delay is None or (deadline is not None and not deadline.allows(delay)):
+            return False
+        now = pace._clock()
+        if _is_too_much(error):
+            pace._slow_down(self._began, now, delay)
+            self._at = -math.inf
+        else:
+            self._at = now + delay
+        return True
+
+
+def _is_too_much(error: LLMKitError) -> bool:
+    if isinstance(error, AllProvidersFailedError):
+        return all(_is_too_much(each) for each in error.errors)
+    return error.kind == "rate_limit"
