@@ -4,8 +4,9 @@ How a batch keeps its pace: what is refused for a while is asked again, later an
 Rule 1: what was never sent (the client's own limit is full, all keys rest, a breaker is open) looks again a moment later, by itself.
 Rule 2: a provider that says that it is too much holds up all of them. Then they go one after the other: somewhat slower than answers had
         come, and with each answer a little faster, quickly up to where it was too much, slowly beyond that.
-Rule 3: there is an end to it. What would take too long, or comes when nothing has been answered for so long, is the item's error; an
-        endpoint that was open-circuited before it ever answered is not waited for.
+Rule 3: there is an end to it, sooner for those whose calls wait for less. What comes when nothing has been answered for ``PATIENCE`` times
+        as long as a call waits for its retries, or an item has met ``ROUNDS`` times, is the item's error; and an endpoint that has not
+        answered once is not waited for.
 Rule 4: nothing here waits: who asks is told for how long.
 """
 
@@ -23,12 +24,14 @@ from llmkit.resilience.deadline import current_deadline
 
 if TYPE_CHECKING:
     from llmkit.models.response import CompletionResponse
+    from llmkit.resilience.retry import RetryConfig
 
-__all__ = ["GLANCE", "PATIENCE", "Pace", "Turn"]
+__all__ = ["GLANCE", "PATIENCE", "ROUNDS", "Pace", "Turn"]
 
 logger = logging.getLogger("llmkit.batch")
 
-PATIENCE = 600.0  # seconds without an answer: as long as a call takes at most by default
+PATIENCE = 30  # by default that makes three and a half minutes, longer than a breaker is open or a limit by the minute lasts
+ROUNDS = 10
 GLANCE = 0.25  # seconds until to look again, where that costs nothing
 HOLD = 1.0  # seconds for which all are held up, where the provider does not say for how long
 
@@ -39,14 +42,12 @@ LEAST_GAP = 0.001  # seconds below which there is no pace to keep
 
 
 class Pace:
-    """
-    That of one batch. Safe to share between threads and tasks.
+    """That of one batch, whose calls are tried again by *retry*. Safe to share between threads and tasks."""
 
-    *retries*: whether what a provider refused may be sent again.
-    """
-
-    def __init__(self, *, retries: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._retries = retries
+    def __init__(self, retry: RetryConfig | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._longest_hint = 0.0 if retry is None else retry.retry_after_cap
+        self._patience = 0.0 if retry is None else PATIENCE * retry.longest_wait
+        self._hold = HOLD if retry is None else min(HOLD, retry.base_delay)
         self._clock = clock
         self._lock = threading.Lock()
         self._gap = 0.0  # seconds between two that are asked
@@ -112,25 +113,28 @@ class Pace:
         kind, wait = error.kind, error.retry_after
         if kind == "limiter" and error.retryable:
             return GLANCE if wait is None else min(wait, GLANCE)
-        if kind == "rate_limit" and self._retries:
-            delay = wait or HOLD
-        elif wait is not None and (kind == "no_key" or (kind == "circuit_open" and self._has_answered)):
-            delay = min(wait, GLANCE)
+        if not self._has_answered or not self._patience:
+            return None
+        if kind == "rate_limit" and (wait or 0.0) <= self._longest_hint:
+            delay = wait or self._hold
+        elif wait is not None and (kind == "circuit_open" or (kind == "no_key" and wait <= self._patience)):
+            delay = min(wait, GLANCE)  # a breaker that is being probed may close at any moment
         else:
             return None
         now = self._clock()
         if self._in_vain_since is None:
             self._in_vain_since = now
-        return delay if now + (wait or 0.0) < self._in_vain_since + PATIENCE else None
+        return delay if now - self._in_vain_since < self._patience else None
 
 
 class Turn:
     """That of one item: asked how long to wait for it, told how it ended."""
 
-    __slots__ = ("_at", "_began", "_pace")
+    __slots__ = ("_at", "_began", "_pace", "_rounds")
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
+        self._rounds = 0  # in which it was refused
         self._at = -math.inf
         self._began = -math.inf
 
@@ -160,6 +164,9 @@ class Turn:
             return False
         now = pace._clock()
         if _is_too_much(error):
+            self._rounds += 1
+            if self._rounds == ROUNDS:
+                return False
             pace._slow_down(self._began, now, delay)
             self._at = -math.inf
         else:

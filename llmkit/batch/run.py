@@ -61,7 +61,7 @@ class Run:
         self.stopped: LLMKitError | None = None
         self.is_left = False  # by whoever wanted the items
         self._over = threading.Event()  # nothing more is asked: nobody need wait for its turn
-        self._pace = Pace(retries=router.settings.retry is not None)
+        self._pace = Pace(router.settings.retry)
         self.is_ordered = options.ordered  # whether items are held until those before them are there
         self.total = len(prompts) if isinstance(prompts, Sized) else None
         self.prompts = prompts

@@ -91,6 +91,11 @@ class RetryConfig:
         bound = self._bound(failures)
         return bound * chance() if self.jitter else bound
 
+    @property
+    def longest_wait(self) -> float:
+        """The seconds that all waits of one call come to at most, where the provider asks for none."""
+        return sum(self._bound(failures) for failures in range(1, self.max_retries + 1))
+
     def _bound(self, failures: int) -> float:
         try:
             return min(self.max_delay, self.base_delay * self.multiplier ** max(0, failures - 1))

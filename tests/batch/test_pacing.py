@@ -14,12 +14,14 @@ from llmkit import (
     QuotaExceededError,
     RateLimitError,
     RateLimitTimeoutError,
+    RetryConfig,
     assistant,
     deadline,
 )
-from llmkit.batch.pacing import GLANCE, PATIENCE, Pace
+from llmkit.batch.pacing import GLANCE, ROUNDS, Pace
 from llmkit.models.ledger import Attempt
 
+PATIENCE = 210.0  # seconds, of clients whose calls are tried again after 1, 2 and 4 seconds
 YES = CompletionResponse(message=assistant("yes"))
 REFUSED_FIRST = CompletionResponse(
     message=assistant("yes"),
@@ -44,7 +46,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def pace(clock: Clock) -> Pace:
-    return Pace(retries=True, clock=clock)
+    return Pace(RetryConfig(), clock=clock)
 
 
 def answer(pace: Pace, count: int = 1) -> None:
@@ -153,7 +155,7 @@ def test_what_was_not_sent_is_tried_again_soon(pace: Pace, clock: Clock, error: 
         QuotaExceededError("empty"),
         NoAvailableKeyError("none"),
         RateLimitTimeoutError("never", retryable=False),
-        RateLimitError("tomorrow", retry_after=PATIENCE + 1),
+        RateLimitError("in an hour", retry_after=61.0),
         NoAvailableKeyError("resting", retry_after=PATIENCE + 1),
         AllProvidersFailedError("none", [InternalError("down")]),
     ],
@@ -174,21 +176,49 @@ def test_patience_ends_when_nothing_is_answered_any_more(pace: Pace, clock: Cloc
     clock.now += 2 * PATIENCE
 
     assert pace.turn().again(error)
-    clock.now += PATIENCE
+    clock.now += PATIENCE - 1
+    assert pace.turn().again(error)
+    clock.now += 1
     assert not pace.turn().again(error)
     answer(pace)
     assert pace.turn().again(error)
 
 
 def test_an_endpoint_that_never_answered_is_not_waited_for(pace: Pace) -> None:
-    """It is not there, most likely; a limit, however, may have been reached by others."""
+    """It is not there, most likely, or the account has no leave at all: each call has had its own retries."""
     assert not pace.turn().again(CircuitOpenError("open", retry_after=1.0))
-    assert pace.turn().again(RateLimitError("slow down", retry_after=1.0))
+    assert not pace.turn().again(RateLimitError("slow down", retry_after=1.0))
+
+
+def test_an_item_that_alone_is_refused_again_and_again_has_its_error(pace: Pace) -> None:
+    """However many others are answered meanwhile."""
+    turn = pace.turn()
+
+    found = []
+    for _ in range(ROUNDS):
+        answer(pace)
+        found.append(turn.again(RateLimitError("slow down", retry_after=1.0)))
+
+    assert [*[True] * (ROUNDS - 1), False] == found
+
+
+def test_whose_calls_wait_for_less_is_less_patient(clock: Clock) -> None:
+    """The waits of a call's own retries are the measure, also of what is held up without a hint."""
+    pace = Pace(RetryConfig(max_retries=2, base_delay=0.01), clock=clock)
+    answer(pace)
+    turn = pace.turn()
+
+    assert turn.again(RateLimitError("slow down"))
+
+    assert 0.01 == pytest.approx(turn.wait())
+    clock.now += 1.0
+    assert not turn.again(RateLimitError("slow down"))
 
 
 def test_without_retries_nothing_is_sent_twice(clock: Clock) -> None:
     """What was not sent may go all the same."""
-    pace = Pace(retries=False, clock=clock)
+    pace = Pace(None, clock=clock)
+    answer(pace)
 
     assert not pace.turn().again(RateLimitError("slow down", retry_after=1.0))
     assert pace.turn().again(RateLimitTimeoutError("full", retry_after=1.0))
