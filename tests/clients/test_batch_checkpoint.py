@@ -19,7 +19,7 @@ import pytest
 from attrs import frozen
 
 from llmkit import BatchResult, CheckpointError, CompletionResponse
-from llmkit.batch.log import decoded
+from llmkit.journal.log import decoded
 from llmkit.testing import FakeServer, RecordedRequest, Reply
 
 Connect = Callable[..., Any]
@@ -322,7 +322,7 @@ def test_an_item_that_cannot_be_asked_does_not_spoil_the_checkpoint(connect: Con
 
 def test_a_checkpoint_of_another_form_is_refused(connect: Connect, path: str) -> None:
     """A later version may write what this one cannot read."""
-    from llmkit.batch.log import encoded
+    from llmkit.journal.log import encoded
 
     Path(path).write_bytes(encoded({"kind": "run", "version": 2}))
 
@@ -334,7 +334,7 @@ def test_a_full_disk_ends_the_batch(connect: Connect, server: FakeServer, path: 
     """An item that cannot be logged is not reported as done."""
     import errno
 
-    from llmkit.batch import log as logs
+    from llmkit.journal import log as logs
 
     real = logs.Log.append
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmkit.batch import log as logs
-from llmkit.batch.log import Log, decoded, encoded, read_records
 from llmkit.errors import CheckpointError
+from llmkit.journal import log as logs
+from llmkit.journal.log import Log, decoded, encoded, read_records
 
 FIRST = b'{"kind":"run"'
 HEAD = {"kind": "run", "version": 1}
@@ -37,7 +37,7 @@ def written(path: Path, entries: list[dict[str, Any]]) -> bytes:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    return [{name: value for name, value in record.items() if name != "sum"} for _, record in read_records(path, FIRST)]
+    return [{name: value for name, value in record.items() if name != "sum"} for _, record in read_records(path, FIRST, "a batch")]
 
 
 @given(record=records)

@@ -29,30 +29,32 @@ _TAIL = len(_OPENING) + DIGITS + len(_CLOSING)
 
 def encoded(record: Mapping[str, Any]) -> bytes:
     """Return *record* as a line, whose last field is the checksum of what is before it. What JSON does not know is told by its ``repr``."""
-    body = json.dumps(record, separators=(",", ":"), default=repr).encode("ascii")[:-1]
+    # A view, since a line of vectors is megabytes long, and each copy of it would be as well.
+    body = memoryview(json.dumps(record, separators=(",", ":"), default=repr).encode("ascii"))[:-1]
     return b"".join((body, _OPENING, _sum(body), _CLOSING))
 
 
 def decoded(line: bytes) -> dict[str, Any] | None:
     """Return the record that *line* holds, without its checksum; None if it is not whole."""
-    body = line[:-_TAIL]
+    body = memoryview(line)[:-_TAIL]
     if line[-_TAIL:] != b"".join((_OPENING, _sum(body), _CLOSING)):
         return None
-    record: dict[str, Any] = json.loads(body + b"}")
+    record: dict[str, Any] = json.loads(str(body, "ascii") + "}")
     return record
 
 
-def _sum(body: bytes) -> bytes:
+def _sum(body: memoryview) -> bytes:
     return sha256(body).hexdigest()[:DIGITS].encode("ascii")
 
 
-def read_records(path: str | os.PathLike[str], first: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_records(path: str | os.PathLike[str], first: bytes, of: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     Yield the records of the log at *path* with their offsets, and repair its end.
 
     Args:
         path: The log, which may be empty or not there.
         first: How a log's first line begins: nothing of another file is ever cut off.
+        of: What it should be a checkpoint of, for the error.
 
     Raises:
         CheckpointError: If it is no log, or a line of it is damaged.
@@ -66,13 +68,13 @@ def read_records(path: str | os.PathLike[str], first: bytes) -> Iterator[tuple[i
         for line in file:
             number += 1
             if number == 1 and not line.startswith(first) and not first.startswith(line):
-                msg = f"{os.fspath(path)} is no checkpoint of a batch, so it is left as it is."
+                msg = f"{os.fspath(path)} is no checkpoint of {of}, so it is left as it is."
                 raise CheckpointError(msg)
             record = decoded(line)
             if record is None and line.endswith(b"\n"):
                 msg = (
                     f"Line {number} of {os.fspath(path)} is damaged: its checksum does not fit. Take the file from a backup, or delete "
-                    "that line, whose item is then asked once more."
+                    "that line: what it told is then done once more."
                 )
                 raise CheckpointError(msg, metadata={"line": number})
             if record is None:
