@@ -99,17 +99,16 @@ class Checkpoint:
         numbers = answer.vectors.numbers
         record = {
             "kind": "finished",
-            "ids": _text(b"".join([self._ids[place] for place in places])),
             "code": numbers.typecode,
             "dimensions": answer.vectors.dimensions,
-            "vectors": _text(_ordered(numbers)),
             "usage": asdict(answer.usage),
             "cost": None if answer.cost is None else str(answer.cost),
             "model": answer.model,
             "provider": answer.provider,
             "attempts": [attempt.to_dict() for attempt in answer.attempts],
         }
-        self._journal.append(record)
+        ids = b"".join([self._ids[place] for place in places])
+        self._journal.append(record, {"ids": base64.b64encode(ids), "vectors": base64.b64encode(_ordered(numbers))})
 
     def close(self) -> None:
         """Give everything back, as soon as nothing is under way any more. Idempotent."""
@@ -183,10 +182,6 @@ def identities(inputs: Sequence[str], how: bytes) -> list[bytes]:
         digest.update(text.encode("utf-8", "surrogatepass"))
         names.append(digest.digest()[:DIGEST])
     return names
-
-
-def _text(data: bytes | array[float]) -> str:
-    return base64.b64encode(data).decode("ascii")
 
 
 def _ordered(numbers: array[float]) -> array[float]:

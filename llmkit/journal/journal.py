@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from llmkit.errors import CheckpointError, ConfigurationError
@@ -89,9 +90,14 @@ class Journal:
                 raise CheckpointError(msg)
             read(offset, record)
 
-    def append(self, record: Mapping[str, Any], *, durable: bool = True) -> None:
-        """Write *record*, with the time; it is on the disk when this returns, if *durable*. Raises ``CheckpointError`` if it cannot be."""
-        self._log.append({**record, "at": time.time()}, durable=durable)
+    def append(self, record: Mapping[str, Any], plain: Mapping[str, bytes] = MappingProxyType({}), *, durable: bool = True) -> None:
+        """
+        Write *record*, with the time, and *plain*, as ``Log.append``: it is on the disk when this returns, if *durable*.
+
+        Raises:
+            CheckpointError: If it cannot be written.
+        """
+        self._log.append({**record, "at": time.time()}, plain, durable=durable)
 
     def record(self, offset: int) -> dict[str, Any]:
         """Return the record at *offset*. For one thread."""

@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from llmkit.errors import CheckpointError
@@ -27,11 +28,17 @@ _CLOSING = b'"}\n'
 _TAIL = len(_OPENING) + DIGITS + len(_CLOSING)
 
 
-def encoded(record: Mapping[str, Any]) -> bytes:
-    """Return *record* as a line, whose last field is the checksum of what is before it. What JSON does not know is told by its ``repr``."""
-    # A view, since a line of vectors is megabytes long, and each copy of it would be as well.
-    body = memoryview(json.dumps(record, separators=(",", ":"), default=repr).encode("ascii"))[:-1]
-    return b"".join((body, _OPENING, _sum(body), _CLOSING))
+def encoded(record: Mapping[str, Any], plain: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
+    """
+    Return *record* as a line, whose last field is the checksum of what is before it. What JSON does not know is told by its ``repr``.
+
+    *plain* has fields more, long texts that JSON would write as they are: to have it look at each of their characters takes longer than
+    all the rest.
+    """
+    parts = [json.dumps(record, separators=(",", ":"), default=repr).encode("ascii")[:-1]]
+    for name, text in plain.items():
+        parts += [b',"%s":"' % name.encode("ascii"), text, b'"']
+    return b"".join((*parts, _OPENING, _sum(*parts), _CLOSING))
 
 
 def decoded(line: bytes) -> dict[str, Any] | None:
@@ -43,8 +50,11 @@ def decoded(line: bytes) -> dict[str, Any] | None:
     return record
 
 
-def _sum(body: memoryview) -> bytes:
-    return sha256(body).hexdigest()[:DIGITS].encode("ascii")
+def _sum(*parts: bytes | memoryview) -> bytes:
+    digest = sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:DIGITS].encode("ascii")
 
 
 def read_records(path: str | os.PathLike[str], first: bytes, of: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -121,14 +131,14 @@ class Log:
         self._is_syncing = False
         self._broken: OSError | None = None
 
-    def append(self, record: Mapping[str, Any], *, durable: bool = True) -> None:
+    def append(self, record: Mapping[str, Any], plain: Mapping[str, bytes] = MappingProxyType({}), *, durable: bool = True) -> None:
         """
-        Write *record*, and if *durable*, return only when it is on the disk.
+        Write *record*, and *plain* as ``encoded`` says; if *durable*, return only when it is on the disk.
 
         Raises:
             CheckpointError: If it cannot be written.
         """
-        line = encoded(record)
+        line = encoded(record, plain)
         with self._moved:
             self._check()
             self._write(line)

@@ -296,7 +296,7 @@ def test_vectors_of_different_lengths_are_no_answer(connect: Connect, server: Fa
 
     server.always(answer)
 
-    with pytest.raises(MalformedResponseError, match="mistral: some vectors have [23] numbers, others [23]"):
+    with pytest.raises(MalformedResponseError, match=r"mistral: some vectors have [23] numbers, others [23]"):
         connect("mistral/mistral-embed", base_url=server.url("mistral")).embed(numbered(100))
 
 

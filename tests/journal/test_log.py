@@ -50,6 +50,15 @@ def test_a_line_holds_its_record(record: dict[str, Any]) -> None:
     assert line.isascii()
 
 
+@given(record=records.map(lambda record: {"kind": "x", **record}), text=st.text("abcXYZ0189+/=", min_size=1))
+def test_a_plain_field_is_a_field_like_any_other(record: dict[str, Any], text: str) -> None:
+    """Only written faster."""
+    line = encoded(record, {"plain": text.encode()})
+
+    assert {**record, "plain": text} == decoded(line)
+    assert encoded({**{name: value for name, value in record.items() if name != "plain"}, "plain": text}) == line or "plain" in record
+
+
 @given(record=records, place=st.integers(min_value=0), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_found(record: dict[str, Any], place: int, bit: int) -> None:
     """Wherever it is."""
