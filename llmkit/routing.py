@@ -21,7 +21,6 @@ from llmkit.endpoints import Endpoint, Endpoints
 from llmkit.errors import ConfigurationError, LLMKitError, UnsupportedParameterError
 from llmkit.hooks import Hooks
 from llmkit.jobs import completion_job, counting_job, embedding_job, listing_job, operation_job
-from llmkit.journal.journal import check_place
 from llmkit.metering import Tracker, current_trackers
 from llmkit.models.reading import as_messages
 from llmkit.models.request import check_seconds
@@ -171,6 +170,7 @@ class Router:
         """
         from llmkit.embedding.cutting import check_not_empty
         from llmkit.embedding.work import Embedding
+        from llmkit.journal.journal import check_place
         from llmkit.models.embedding import make_embedding_request
 
         began = time.monotonic()

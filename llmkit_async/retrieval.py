@@ -82,8 +82,10 @@ class AsyncRetriever:
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
         cache: LLMCache | bool = True,
     ) -> None:
+        self._own_store = own_store(store)
         self._desk = Desk(
             client._router.embedding_label,
+            self._own_store or store,
             embedding_model=embedding_model,
             collection=collection,
             dimensions=dimensions,
@@ -91,7 +93,6 @@ class AsyncRetriever:
             cache=cache,
         )
         self._client = client
-        self._own_store = own_store(store)
         self._store = awaited(self._own_store or store)
 
     async def add(

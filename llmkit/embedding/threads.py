@@ -27,6 +27,7 @@ def embedded(work: Embedding, send: Send) -> EmbeddingResponse:
     with work:
         work.begin()
         work.arrived()
-        # A single request needs no thread, unless somebody wants its answer even after Ctrl-C.
-        carried_out(work, ask, min(work.at_once, work.waiting), "llmkit-embed", alone=work.waiting == 1 and not work.has_log)
+        size = min(work.at_once, work.waiting)
+        # What goes out one by one needs no thread, unless its answer is wanted even after Ctrl-C.
+        carried_out(work, ask, size, "llmkit-embed", alone=size <= 1 and not work.has_log)
         return work.result()

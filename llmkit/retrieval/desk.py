@@ -56,12 +56,13 @@ class Desk:
     """
     What one retriever knows: its collection, its model, its answers, and how patient it is.
 
-    *label* returns by which provider and model a client embeds, where a user names that model, or none.
+    *label* returns by which provider and model a client embeds, where a user names that model, or none. *store* is where vectors are kept.
     """
 
     def __init__(
         self,
         label: Callable[[str | None], str],
+        store: Any,
         *,
         embedding_model: str | None,
         collection: str,
@@ -80,6 +81,7 @@ class Desk:
         self.known: int | None = None  # numbers in a vector of the collection, once it is known to be there
         self.closed = False
         self._label = label
+        self._place = store.place if isinstance(store, QdrantStore) else None
         self._model = embedding_model
         self._dimensions = dimensions
         self._patience = Patience(retry)
@@ -96,7 +98,12 @@ class Desk:
     def errand(self, name: str, ask: Callable[[], Asked], cut: Cut | None = None) -> Errand[Asked]:
         """Return the errand to *ask* the store something; *name* is what that is, said after "to"."""
         self.check_open()
-        return Errand(self._patience, name, self.collection, ask, cut)
+        return Errand(self._patience, name, self.collection, ask, cut, self._missing)
+
+    def _missing(self) -> None:
+        """The collection was deleted, by somebody else: it is to be looked for, and made, anew."""
+        self.known = None
+        self.searches.outdate()
 
     # -- embedding
 
@@ -154,7 +161,7 @@ class Desk:
         # What a model is called is not what it is: another client may make others of the same words.
         model = self._label(self._model)
         found = as_documents(documents, ids, metadata, made_by=f"{model}\n{self._dimensions or ''}")
-        facts = {"collection": self.collection, "model": model, "dimensions": self._dimensions}
+        facts = {"store": self._place, "collection": self.collection, "model": model, "dimensions": self._dimensions}
         return Load(
             found,
             batch_size=batch_size,

@@ -63,8 +63,10 @@ class Retriever:
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
         cache: LLMCache | bool = True,
     ) -> None:
+        self._own_store = own_store(store)
         self._desk = Desk(
             client._router.embedding_label,
+            self._own_store or store,
             embedding_model=embedding_model,
             collection=collection,
             dimensions=dimensions,
@@ -72,7 +74,6 @@ class Retriever:
             cache=cache,
         )
         self._client = client
-        self._own_store = own_store(store)
         self._store: Any = self._own_store or store
 
     def add(

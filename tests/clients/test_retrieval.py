@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -171,6 +174,28 @@ def test_another_model_makes_other_vectors(retriever: Open, server: FakeServer) 
 
     assert (1, 0) == (done.added, done.skipped)
     assert ["text-embedding-3-small", "text-embedding-3-large"] == [request.json["model"] for request in server.requests]
+
+
+def test_another_provider_makes_other_vectors(retriever: Open, connect: Any, server: FakeServer) -> None:
+    """Also where neither model is named: each has its usual one, and theirs may even be of the same length."""
+    store = MemoryStore()
+    retriever(store=store).add(["a"])
+
+    done = retriever(connect("mistral/mistral-small-latest", base_url=server.url("mistral")), store=store).add(["a"])
+
+    assert (1, 0) == (done.added, done.skipped)
+    assert ["text-embedding-3-small", "mistral-embed"] == [request.json["model"] for request in server.requests]
+
+
+@pytest.mark.parametrize("model", ["text-embedding-3-small", "openai/text-embedding-3-small"])
+def test_the_same_model_by_another_name_is_the_same(retriever: Open, server: FakeServer, model: str) -> None:
+    """What it has made need not be made again."""
+    store = MemoryStore()
+    retriever(store=store).add(["a"])
+
+    done = retriever(store=store, embedding_model=model).add(["a"])
+
+    assert (0, 1, 1) == (done.added, done.skipped, server.hits)
 
 
 def test_nothing_to_add_is_nothing_done(retriever: Open, server: FakeServer) -> None:
@@ -678,6 +703,87 @@ def test_a_checkpoint_of_another_load_or_of_a_store_that_is_gone_is_refused(retr
         retriever().add(["a"], checkpoint=path)
 
     assert sent == server.hits
+
+
+def test_a_checkpoint_of_another_store_is_refused(retriever: Open, server: FakeServer, tmp_path: Path) -> None:
+    """It would say that what is not there is there, be there ever so much else."""
+    path = tmp_path / "run.jsonl"
+    with retriever(store=tmp_path / "other") as library:
+        library.add(["z"])
+    with retriever(store=tmp_path / "one") as library:
+        library.add(["a"], checkpoint=path)
+    sent = server.hits
+
+    with retriever(store=tmp_path / "other") as library, pytest.raises(CheckpointError, match="of another load"):
+        library.add(["a"], checkpoint=path)
+    with retriever(store=str(tmp_path / "other" / ".." / "one")) as library:
+        assert (0, 1) == (library.add(["a"], checkpoint=path).added, library.count())
+
+    assert sent == server.hits
+
+
+def test_the_loop_is_not_held_up_by_a_checkpoint(face: Any, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while it is read nor while it is written."""
+    if face.name == "sync":
+        return
+    inside: list[threading.Thread] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (inside.append(threading.current_thread()), real(file))[1])
+    library = AsyncRetriever(connect().twin, store=MemoryStore())
+
+    face.run(library.add(numbered(30), batch_size=10, checkpoint=tmp_path / "run.jsonl"))
+
+    assert len(inside) >= 4
+    assert threading.main_thread() not in inside
+
+
+PROGRAM = """
+import sys
+from llmkit import Client
+from llmkit.retrieval import MemoryStore, Retriever
+client = Client("openai/gpt-4o-mini", base_url=sys.argv[1], api_key="sk-test-0123456789")
+Retriever(client, store=MemoryStore()).add([f"text {number}" for number in range(40)], batch_size=10, max_concurrency=2)
+"""
+
+
+def test_a_second_ctrl_c_ends_at_once(server: FakeServer) -> None:
+    """Whatever the provider is doing."""
+    server.always(Reply(hang=True))
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, server.url("openai")], stderr=subprocess.PIPE)
+    server.wait_for(lambda server: server.hits == 2)
+
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    over = True
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        over = False
+        process.kill()
+    error = process.communicate()[1]
+
+    assert over
+    assert (-signal.SIGINT, True) == (process.returncode, b"KeyboardInterrupt" in error)
+    assert 2 == server.hits
+
+
+# -- a collection that is gone
+
+
+def test_a_collection_that_was_deleted_is_made_again(retriever: Open) -> None:
+    """By somebody else, behind the back of a retriever that lives long: it is told once."""
+    store = MemoryStore()
+    library = retriever(store=store, cache=False)
+    library.add(["a"])
+    store._collections.clear()
+
+    with pytest.raises(RetrieverError, match="There is no collection"):
+        library.search("a")
+    found = library.search("a")
+    library.add(["b"])
+
+    assert ([], ["b"]) == (found, [hit.text for hit in library.search("a")])
 
 
 # -- answers kept

@@ -14,7 +14,7 @@ from llmkit.retrieval.desk import Desk, own_store
 
 def desk(**kwargs: Any) -> Desk:
     arguments: dict[str, Any] = {"embedding_model": None, "collection": "pets", "dimensions": None, "retry": RetryConfig(), "cache": True}
-    return Desk(lambda model: f"acme/{model}", **{**arguments, **kwargs})
+    return Desk(lambda model: f"acme/{model}", MemoryStore(), **{**arguments, **kwargs})
 
 
 def test_a_store_is_made_of_a_location() -> None:
