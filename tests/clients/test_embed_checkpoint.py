@@ -419,10 +419,10 @@ def test_a_full_disk_ends_it(client: Any, server: FakeServer, path: str, monkeyp
 
     real = logs.Log.append
 
-    def append(log: Any, record: Any, **how: Any) -> None:
+    def append(log: Any, record: Any, *plain: Any, **how: Any) -> None:
         if record.get("kind") == "finished":
             log._broken = OSError(28, "No space left on device")
-        real(log, record, **how)
+        real(log, record, *plain, **how)
 
     monkeypatch.setattr(logs.Log, "append", append)
 
