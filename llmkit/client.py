@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextvars import copy_context
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
@@ -26,17 +25,16 @@ from llmkit.streaming import CompletionStream, more
 from llmkit.transport.standing_in import transport_for
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
-    from llmkit.batch.checkpoint import Resume
     from llmkit.batch.items import BatchItem, BatchResult
-    from llmkit.batch.progress import ProgressArgument
     from llmkit.cache.base import ResponseCache
     from llmkit.call import Call
     from llmkit.config.values import LLMConfig
     from llmkit.detection import Detection
     from llmkit.exchange import Exchange
     from llmkit.hooks import Hook
+    from llmkit.journal.journal import Resume
     from llmkit.loop.results import RunResult, Step
     from llmkit.models.content import Messages, ToolCall
     from llmkit.models.embedding import EmbeddingResponse
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     from llmkit.models.request import Reasoning
     from llmkit.models.response import CompletionResponse
     from llmkit.models.usage import TokenCount
+    from llmkit.progress import ProgressArgument
     from llmkit.providers import LocalProvider, Provider
     from llmkit.resilience.budget import Amount, Budget
     from llmkit.resilience.hedge import Hedge
@@ -400,23 +399,46 @@ class Client:
         timeout: float | None = None,
         deadline: float | None = None,
         max_concurrency: int = 8,
+        progress: ProgressArgument = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: Resume = True,
     ) -> EmbeddingResponse:
         """
         Return a vector for each of *inputs*, in their order; a single string gives one.
 
-        They are cut into as many requests as the provider needs, of which ``max_concurrency`` run at once; ``deadline`` holds for them
-        all, and the first that fails ends the others. Without *model* it is the provider's usual one for this, never the client's own
-        model that chats. ``input_type`` says what the texts are for, ``"query"`` or ``"document"`` among others, where the provider
-        makes a difference.
+        They are cut into as many requests as the provider needs, each with all retries; the first that fails after them ends it. With a
+        checkpoint what is under way then is finished and kept, and the same call goes on from there; without one nothing is. Without
+        *model* it is the provider's usual one for this, never the client's own model that chats.
+
+        Args:
+            inputs: A string, or any number of them.
+            model: As ``complete`` takes it.
+            dimensions: How many numbers a vector is to have, where the model can be told.
+            input_type: What the texts are for, ``"query"`` or ``"document"`` among others, where the provider makes a difference.
+            user: The end user's name, for the provider.
+            extra_body: What else is to be in each request.
+            extra_headers: What else is to be in its headers.
+            timeout: Seconds to connect, and for the longest silence.
+            deadline: Seconds for all requests together.
+            max_concurrency: How many requests are under way at a time.
+            progress: True for a bar of tqdm, or a function of done, total and failed, in texts.
+            checkpoint: A file in which the vectors of each finished request are kept before it counts, so that the same call after a
+                crash goes on where that one ended, and returns the same in the end.
+            resume: False moves a checkpoint that is there aside; ``"anyway"`` goes on with that of other texts or parameters, where they
+                are the same.
 
         Raises:
             ConfigurationError: If something given is wrong, an input is empty where the provider takes none that is, or no model for
                 this is known; and ``UnsupportedParameterError`` if the provider does not embed, or does not know a parameter.
+            CheckpointError: If the checkpoint is another's, damaged, at work, or cannot be written.
             ProviderError: If the provider refused, failed or could not be reached, after all retries.
-            DeadlineExceededError: If the deadline passed first.
+            DeadlineExceededError: If the deadline passed first. On these ``metadata`` tells how many texts were ``done``, of what
+                ``total``, and whether they are ``kept``.
         """
         work = self._router.embedding(**given(locals()))
-        return work.joined(self._send_all(work.calls, work.at_once))
+        from llmkit.embedding.threads import embedded
+
+        return embedded(work, self._send)
 
     def count_tokens(
         self,
@@ -573,26 +595,6 @@ class Client:
             transport = exchange.via(self._transport, _local_transport)
             exchange.read(transport.send(exchange.http, timeout=exchange.timeout))
         return exchange.result()
-
-    def _send_all(self, calls: Sequence[Call[Answer]], at_once: int) -> list[Answer]:
-        """Return the answers to *calls*, of which *at_once* run at a time, in order. The first that fails ends the others."""
-        if len(calls) == 1:
-            return [self._send(calls[0])]
-        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-
-        pool = ThreadPoolExecutor(min(at_once, len(calls)), thread_name_prefix="llmkit-embed")
-        futures: list[Future[Answer]] = []
-        try:
-            # Each in a copy of this context: what holds here, a deadline or a budget, holds there.
-            futures.extend(pool.submit(copy_context().run, self._send, call) for call in calls)
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            failed = [future for future in futures if future in done and future.exception() is not None]
-            return [future.result() for future in failed or futures]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for future, call in zip(futures, calls, strict=False):
-                if not future.done():
-                    call.cancel()
 
     @backed_off
     def _open(self, call: Call[CompletionResponse]) -> Exchange[CompletionResponse]:

@@ -75,7 +75,8 @@ class LLMKitError(Exception):
     Anything that llmkit raises.
 
     ``message`` says what happened; ``kind`` and ``category`` class it; ``retryable`` whether the same request may succeed later;
-    ``metadata`` holds whatever else is known; ``original_error`` the cause, masked; ``attempts`` the ledger of the call; ``endpoint``
+    ``metadata`` holds whatever else is known, of a work in many parts how many were ``done``, of what ``total``, and whether they are
+    ``kept``; ``original_error`` the cause, masked; ``attempts`` the ledger of the call; ``endpoint``
     scheme, host and port; ``retry_after`` seconds, where they are known; ``maybe_billed`` that the provider may charge for it all the
     same; ``circuit_open`` and ``retry_quota_exhausted`` why no further attempt was made; ``run`` what a run of several steps had come to
     when it ended with this error: its transcript, its steps, what it used and cost.
@@ -123,7 +124,7 @@ class LLMKitError(Exception):
         return known.advice.replace("{wait}", wait)
 
     def __str__(self) -> str:
-        return "\n".join(line for line in (self._headline(), self._history(), self.advice) if line)
+        return "\n".join(line for line in (self._headline(), self._history(), self._so_far(), self.advice) if line)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._headline()!r})"
@@ -146,6 +147,15 @@ class LLMKitError(Exception):
             note = " No further attempt: the retry quota of this endpoint is spent."
         count = len(self.attempts)
         return f"{count} attempt{'s' if count != 1 else ''}: {'; '.join(tries)}.{note}"
+
+    def _so_far(self) -> str:
+        """Return what there is of a work in many parts that this error has ended."""
+        done, total = self.metadata.get("done"), self.metadata.get("total")
+        if not done:
+            return ""
+        if self.metadata.get("kept"):
+            return f"{done} of {total} are done and kept: the same call goes on from there."
+        return f"{done} of {total} were done, and are lost: checkpoint= would have kept them."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the error's facts as plain JSON-able values, without a key in them."""
@@ -312,7 +322,7 @@ class BatchError(LLMKitError):
 
 
 class CheckpointError(LLMKitError):
-    """The checkpoint of a batch is another's, damaged, at work already, or cannot be written. It is as it was."""
+    """A checkpoint is another's, damaged, at work already, or cannot be written. It is as it was."""
 
     default_kind = "checkpoint"
 

@@ -86,7 +86,7 @@ def _foreseen(request: CompletionRequest, endpoint: Endpoint) -> Usage:
 
 
 def _foreseen_embedding(request: EmbeddingRequest) -> Usage:
-    from llmkit.embedding import estimate_inputs
+    from llmkit.embedding.cutting import estimate_inputs
 
     return Usage(input_tokens=estimate_inputs(request))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
     from llmkit.cache.base import ResponseCache
     from llmkit.cache.calls import CachedCall, Caching
     from llmkit.counting import Counting
-    from llmkit.dialects.embedding import Embedder
-    from llmkit.embedding import Embedding
+    from llmkit.dialects.embedding import Embedder, Limits
+    from llmkit.embedding.work import Embedding
     from llmkit.mending import Mending
+    from llmkit.models.embedding import EmbeddingRequest, EmbeddingResponse
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
 
 __all__ = ["Router", "given"]
@@ -156,32 +158,57 @@ class Router:
         timeout: float | None = None,
         deadline: float | None = None,
         max_concurrency: Any = 1,
+        progress: Any = None,
+        checkpoint: Any = None,
+        resume: Any = True,
         **parameters: Any,
     ) -> Embedding:
         """
-        Return the calls that embed *inputs*; everything wrong with them is refused here, before a byte is sent.
+        Return the work of embedding *inputs*; everything wrong with them is refused here, before a byte is sent.
 
         *parameters* holds those that were said, none of them None.
         """
-        from llmkit.embedding import Embedding, pieces
+        from llmkit.embedding.cutting import check_not_empty
+        from llmkit.embedding.work import Embedding
+        from llmkit.journal.journal import check_place
         from llmkit.models.embedding import make_embedding_request
 
+        began = time.monotonic()
+        self._check_open()
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             msg = f"max_concurrency is a whole number of at least 1, not {max_concurrency!r}."
             raise ConfigurationError(msg)
+        check_place(checkpoint, resume)
+        for name, seconds in (("timeout", timeout), ("deadline", deadline)):
+            if seconds is not None:
+                check_seconds(name, seconds)
         endpoint, embedder = self._embedder(model)
-        name = endpoint.provider.name
+        provider = endpoint.provider.name
         unknown = sorted(parameters.keys() - embedder.parameters)
         if unknown and not self.settings.drop_params:
-            raise unsupported(name, unknown, name)
+            raise unsupported(provider, unknown, provider)
         said = {parameter: value for parameter, value in parameters.items() if parameter not in unknown}
         request = make_embedding_request(inputs, model=endpoint.model, **said)
-        most_tokens = None if endpoint.limiter is None else endpoint.limiter.most_tokens
-        calls = [
-            self._call(endpoint, embedding_job(embedder, piece), timeout=timeout, deadline=deadline)
-            for piece in pieces(request, embedder, name, most_tokens)
-        ]
-        return Embedding(calls=calls, at_once=max_concurrency)
+        if not embedder.takes_empty:
+            check_not_empty(request.inputs, provider)
+
+        def make_call(piece: EmbeddingRequest) -> Call[EmbeddingResponse]:
+            return self._call(endpoint, embedding_job(embedder, piece), timeout=timeout, deadline=deadline, since=began)
+
+        return Embedding(
+            request,
+            to=endpoint.label,
+            make_call=make_call,
+            limits=_within(endpoint, embedder.limits(request.model)),
+            at_once=max_concurrency,
+            progress=progress,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+
+    def embedding_label(self, model: str | None) -> str:
+        """Return which model embeds, where a user says *model*, by its provider and name."""
+        return self._embedder(model)[0].label
 
     def _embedder(self, model: str | None) -> tuple[Endpoint, Embedder]:
         """Return the endpoint of the model that embeds, and its wire. A model that chats is never taken for one."""
@@ -277,11 +304,15 @@ class Router:
 
     def probe(self, *, model: str | None, timeout: float | None) -> Call[Any]:
         """Return the cheapest call that shows whether an endpoint answers and takes the key."""
+        from llmkit.models.embedding import make_embedding_request
+
         endpoint = self.endpoint(model)
         if endpoint.dialect.encode_models(endpoint.place) is not None:
             return self.listing(model=model, timeout=timeout)
         if not endpoint.provider.completes:
-            return self.embedding("ping", model=model, timeout=timeout).calls[0]
+            endpoint, embedder = self._embedder(model)
+            ping = make_embedding_request("ping", model=endpoint.model)
+            return self._call(endpoint, embedding_job(embedder, ping), timeout=timeout, deadline=None)
         parameters = {"max_tokens": 1}
         return self.completion("ping", model=model, stream=False, timeout=timeout, deadline=None, parameters=parameters, cache=False)
 
@@ -358,6 +389,11 @@ class Router:
             attempts=tuple(call.attempts),
         )
 
+    def _check_open(self) -> None:
+        if self.closed:
+            msg = "This client was closed; make a new one."
+            raise ConfigurationError(msg)
+
     def _call(
         self,
         endpoint: Endpoint,
@@ -366,14 +402,13 @@ class Router:
         others: Sequence[Other[Any]] = (),
         timeout: float | None,
         deadline: float | None,
+        since: float | None = None,
     ) -> Call[Any]:
-        if self.closed:
-            msg = "This client was closed; make a new one."
-            raise ConfigurationError(msg)
+        self._check_open()
         settings = self.settings
         ambient = current_deadline()
         seconds = settings.deadline if deadline is None else check_seconds("deadline", deadline)
-        own = Deadline(at=time.monotonic() + seconds) if seconds is not None else None
+        own = Deadline(at=(time.monotonic() if since is None else since) + seconds) if seconds is not None else None
         return Call(
             job=job,
             endpoint=endpoint,
@@ -394,6 +429,15 @@ class Router:
 
 
 _SHOWN = frozenset({"content-type", "accept", "user-agent", "anthropic-version", "anthropic-beta"})
+
+
+def _within(endpoint: Endpoint, limits: Limits) -> Limits:
+    """Return what one request may hold: no more either than the client's own limit gives at once."""
+    most = None if endpoint.limiter is None else endpoint.limiter.most_tokens
+    if most is None:
+        return limits
+    # Half of it: it is an estimate on either side, and the other half can go out with the next.
+    return limits._replace(tokens=min(int(most / 2), limits.tokens or sys.maxsize))
 
 
 def given(arguments: Mapping[str, Any]) -> dict[str, Any]:

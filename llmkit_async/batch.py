@@ -9,11 +9,12 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from llmkit.batch.items import BatchItem, BatchResult
 from llmkit.batch.run import Run
 from llmkit.errors import LLMKitError
+from llmkit_async._aside import WRITING, aside
 
 if TYPE_CHECKING:
     from llmkit.batch.executors import Staff
@@ -29,10 +30,7 @@ Send: TypeAlias = "Callable[[Call[Any]], Awaitable[Any]]"
 
 __all__ = ["AsyncCrew", "gathered", "iterated"]
 
-WRITING = 10.0  # seconds for a line of the log that is being written when its task is cancelled
 BREATH = 0.001  # seconds after which other tasks get their turn, where nothing had to be waited for
-
-Result = TypeVar("Result")
 
 
 class AsyncWorkers(Protocol):
@@ -53,16 +51,6 @@ class AsyncWorkers(Protocol):
     def leave(self) -> None: ...
 
     async def wait(self, seconds: float) -> None: ...
-
-
-async def aside(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Return what *function* does in a thread; a cancellation waits until it is done, for a bounded time."""
-    future = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future], timeout=WRITING)
-        raise
 
 
 class AsyncCrew:

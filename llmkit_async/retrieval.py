@@ -21,15 +21,17 @@ from llmkit.resilience.retry import RetryConfig
 from llmkit.retrieval import Added, AsyncVectorStore, Hit, MemoryStore, QdrantStore, Record, VectorStore, split
 from llmkit.retrieval.desk import Desk, own_store
 from llmkit.retrieval.filters import parse_filter
+from llmkit_async._aside import aside
+from llmkit_async.team import carried_out
 
 if TYPE_CHECKING:
     from llmkit.cache.memory import LLMCache
     from llmkit.cancelling import Cut
     from llmkit.models.embedding import EmbeddingResponse
+    from llmkit.progress import ProgressArgument
     from llmkit.retrieval.errands import Errand
     from llmkit.retrieval.filters import Filter
     from llmkit.retrieval.loading import Batch, Load
-    from llmkit.retrieval.progress import Progress
     from llmkit_async.client import AsyncClient
 
 __all__ = [
@@ -80,9 +82,17 @@ class AsyncRetriever:
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
         cache: LLMCache | bool = True,
     ) -> None:
-        self._desk = Desk(embedding_model=embedding_model, collection=collection, dimensions=dimensions, retry=retry, cache=cache)
-        self._client = client
         self._own_store = own_store(store)
+        self._desk = Desk(
+            client._router.embedding_label,
+            self._own_store or store,
+            embedding_model=embedding_model,
+            collection=collection,
+            dimensions=dimensions,
+            retry=retry,
+            cache=cache,
+        )
+        self._client = client
         self._store = awaited(self._own_store or store)
 
     async def add(
@@ -91,7 +101,7 @@ class AsyncRetriever:
         *,
         ids: Iterable[str] | None = None,
         metadata: Iterable[Mapping[str, Any] | None] | Mapping[str, Any] | None = None,
-        progress: Progress = None,
+        progress: ProgressArgument = None,
         checkpoint: str | os.PathLike[str] | None = None,
         batch_size: int = 128,
         max_concurrency: int = 8,
@@ -99,13 +109,13 @@ class AsyncRetriever:
         """
         Embed and store *documents*, and return what was done. Those that the store has already, as they are, cost nothing.
 
-        The first failure ends it; what is under way is finished. Called again with the same, it goes on where it was.
+        The first failure ends it; what is under way is finished, within a minute. Called again with the same, it goes on where it was.
 
         Args:
             documents: Texts, one vector each: ``split`` cuts long ones.
             ids: One for each, which replaces what has the same id; by default an id is made of text and metadata.
             metadata: A dict of JSON for each, by which a search can filter, or one for all.
-            progress: True for tqdm's bar, or a function that takes how many are done, and of how many.
+            progress: True for a bar of tqdm, or a function of done, total and failed, which is 0: the first failure ends it.
             checkpoint: A file that remembers what was stored, where asking the store would take too long; of this load alone.
             batch_size: Documents that are embedded and stored at once.
             max_concurrency: Batches under way at once.
@@ -113,6 +123,7 @@ class AsyncRetriever:
         Raises:
             ConfigurationError: If something given is wrong; nothing was sent. Also if the model's vectors are of another length than
                 the collection's; nothing was stored.
+            CheckpointError: If the checkpoint is another's, damaged, at work, or cannot be written.
             RetrieverError: If the store refused, failed or could not be reached, after all retries.
             ProviderError: If the provider did. On both ``metadata["done"]`` tells how many documents are stored.
         """
@@ -125,12 +136,10 @@ class AsyncRetriever:
             batch_size=batch_size,
             max_concurrency=max_concurrency,
         )
-        try:
+        with load:
             await self._begin(load)
-            await self._carry_out(load, max_concurrency)
+            await carried_out(load, partial(self._add, load), min(max_concurrency, load.batches))
             return load.result()
-        finally:
-            load.close()
 
     async def search(
         self, query: str, *, limit: int = 5, filter: Mapping[str, Any] | None = None, min_score: float | None = None
@@ -226,49 +235,36 @@ class AsyncRetriever:
     # -- adding
 
     async def _begin(self, load: Load) -> None:
+        if load.has_log:
+            await aside(load.open)
+        else:
+            load.open()
         is_there = await self._known() is not None
         self._desk.check_length()
-        if load.checkpoint is not None:
+        if load.has_log:
             load.check_store(await self.count() if is_there else 0)
-        load.begin()
+        load.arrived()
 
-    async def _carry_out(self, load: Load, max_concurrency: int) -> None:
-        workers = min(max_concurrency, load.batches)
-        if not workers:
-            return
-        tasks = [asyncio.ensure_future(self._work(load)) for _ in range(workers)]
-        try:
-            await asyncio.gather(*tasks, return_exceptions=True)
-        except BaseException as error:
-            load.stop(error)
-            raise
-        finally:
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _work(self, load: Load) -> None:
-        try:
-            while (batch := load.next()) is not None:
-                await self._add(batch, load)
-        except BaseException as error:
-            load.stop(error)
-            raise
-
-    async def _add(self, batch: Batch, load: Load) -> None:
+    async def _add(self, load: Load, batch: Batch) -> None:
         """Embed and store what is missing of *batch*."""
         desk = self._desk
         missing: Sequence[Any] = batch.documents
-        if load.checkpoint is None and await self._known(batch.cut) is not None:
-            ask = partial(self._store.digests, desk.collection, batch.ids)
-            missing = batch.missing(await self._ask(desk.errand("look ids up", ask, batch.cut)))
-        if missing:
-            answer = await self._embed([document.text for document in missing], "document")
-            await self._make_ready(answer.vectors.dimensions, batch.cut)
-            put = partial(self._store.upsert, desk.collection, load.records(missing, answer))
-            try:
-                await self._ask(desk.errand("upsert", put, batch.cut))
-            finally:
-                desk.searches.outdate()
-        load.end(batch, missing)
+        with load.carrying(batch):
+            if not load.has_log and await self._known(batch.cut) is not None:
+                ask = partial(self._store.digests, desk.collection, batch.ids)
+                missing = batch.missing(await self._ask(desk.errand("look ids up", ask, batch.cut)))
+            if missing:
+                answer = await self._embed([document.text for document in missing], "document")
+                await self._make_ready(answer.vectors.dimensions, batch.cut)
+                put = partial(self._store.upsert, desk.collection, load.records(missing, answer))
+                try:
+                    await self._ask(desk.errand("upsert", put, batch.cut))
+                finally:
+                    desk.searches.outdate()
+            if load.has_log:
+                await aside(load.end, batch, missing)
+            else:
+                load.end(batch, missing)
 
     async def _make_ready(self, made: int, cut: Cut) -> None:
         """Make the collection for vectors of *made* numbers, unless it is there."""

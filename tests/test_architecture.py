@@ -23,7 +23,7 @@ HOMES = {
     "yaml": {"llmkit/config/files.py"},
     "botocore": {"llmkit/auth/aws.py"},
     "tiktoken": {"llmkit/catalogue/bpe.py"},
-    "tqdm": {"llmkit/batch/progress.py"},
+    "tqdm": {"llmkit/progress.py"},
     "cattrs": {"llmkit/models/converter.py", "llmkit/schema/structuring.py"},
     "redis": {"llmkit/cache/redis.py", "llmkit/shared/store.py"},
     "sqlite3": {"llmkit/cache/sqlite.py"},
@@ -34,7 +34,7 @@ HOMES = {
 FLOORS = [
     {"_fork", "cancelling", "kinds", "secrets", "errors", "spelling"},
     {"schema", "requirements", "tools", "tool_registry", "structured"},
-    {"transport"},
+    {"transport", "journal", "progress", "team"},
     {"models", "address", "events", "hooks"},
     {"dialects", "resilience", "auth", "metering", "cache", "shared"},
     {"providers"},

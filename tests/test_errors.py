@@ -337,3 +337,19 @@ def test_each_endpoint_has_its_own_line_and_advice() -> None:
     assert "openai: 500 server" in lines[3]
     assert "anthropic: 401 auth" in lines[3]
     assert 4 == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "told"),
+    [
+        ({}, ""),
+        ({"done": 0, "total": 9, "kept": True}, ""),
+        ({"done": 3, "total": 9, "kept": True}, "3 of 9 are done and kept: the same call goes on from there."),
+        ({"done": 3, "total": 9, "kept": False}, "3 of 9 were done, and are lost: checkpoint= would have kept them."),
+    ],
+)
+def test_an_error_tells_how_far_a_work_in_many_parts_was(metadata: dict[str, Any], told: str) -> None:
+    """And whether that is lost."""
+    error = LLMKitError("No.", metadata=metadata)
+
+    assert ["No.", *filter(None, [told])] == str(error).splitlines()

@@ -10,34 +10,30 @@ Rule 4: no credential is in the files: neither keys nor headers are a part of wh
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import threading
-import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 
 from llmkit.batch.items import BatchItem
-from llmkit.batch.lock import Lock
-from llmkit.batch.log import Log, decoded, read_records, sync_directory
 from llmkit.batch.records import error_from_dict
 from llmkit.errors import CheckpointError, ConfigurationError, LLMKitError
+from llmkit.journal.journal import Journal, Resume
+from llmkit.journal.log import sync_directory
 from llmkit.models.response import CompletionResponse
 
 if TYPE_CHECKING:
     from llmkit.batch.questions import Question, Reader
 
-__all__ = ["Checkpoint", "Resume", "is_permanent"]
-
-Resume = bool | Literal["anyway"]
+__all__ = ["Checkpoint", "is_permanent"]
 
 VERSION = 1
-FIRST = b'{"kind":"run","version":'
+MANIFEST = ".manifest"  # behind the path of its log
 
 # What is wrong with the request itself: it would be refused again.
 PERMANENT = frozenset({"bad_request", "context_length", "content_filter", "request_too_large", "response_too_large"})
@@ -75,29 +71,21 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, resume: Resume = True, retry_failed: bool = False, strict: bool = False) -> None:
-        self.path = os.path.abspath(path)
         self._anyway = resume == "anyway"
         self._retry_failed = retry_failed
         self._strict = strict
         self._states = array("q")  # by index: the offset of the item's record and what it says; 0 where there is nothing
         self._submitted: dict[str, dict[str, Any]] = {}
         self._there: dict[int, set[str]] = {}  # by index: the ids of items that are in a batch at a provider
-        self._using = 0
-        self._is_closing = False
-        self._lock = threading.Lock()
-        self._file = Lock(self.path + ".lock")
+        self._journal = Journal(
+            path, {"kind": "run", "version": VERSION}, of="a batch", read=self._take, resume=bool(resume), beside=[MANIFEST]
+        )
+        self.path = self._journal.path
         try:
-            if not resume:
-                _move_aside(self.path)
-            self._load()
             self._manifest = self._read_manifest()
-            self._log = Log(self.path)
-            if self._log.size == 0:
-                self._log.append({"kind": "run", "version": VERSION, "at": time.time()})
-            self._reader = open(self.path, "rb")  # noqa: SIM115 - as long as this is
             self._forget_what_was_read()
         except BaseException:
-            self._file.release()
+            self._journal.close()
             raise
 
     # -- what an earlier run has done
@@ -144,7 +132,7 @@ class Checkpoint:
         if not state:
             return None
         offset, code = divmod(state, _CODES)
-        record = self._read(offset)
+        record = self._journal.record(offset)
         if record["id"] != question.id:
             if self._anyway:
                 return None
@@ -165,30 +153,22 @@ class Checkpoint:
 
     # -- what this run does
 
-    @contextlib.contextmanager
-    def asking(self) -> Iterator[None]:
+    def asking(self) -> AbstractContextManager[None]:
         """While something is asked, the log stays open, whoever closes it."""
-        with self._lock:
-            self._using += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._using -= 1
-            self._close_when_due()
+        return self._journal.in_use()
 
     def begin(self, question: Question) -> None:
         """Note that *question* is under way: in strict mode, on the disk before it is asked."""
-        self._log.append({"kind": "started", "id": question.id, "at": time.time()}, durable=self._strict)
+        self._journal.append({"kind": "started", "id": question.id}, durable=self._strict)
 
     def end(self, question: Question, item: BatchItem, *, durable: bool = True) -> None:
         """Note what became of *question*: on the disk when this returns, if *durable*."""
-        record: dict[str, Any] = {"kind": "finished", "id": question.id, "at": time.time()}
+        record: dict[str, Any] = {"kind": "finished", "id": question.id}
         if item.error is not None:
             record.update(kind="failed", permanent=is_permanent(item.error), error=item.error.to_dict())
         elif item.response is not None:
             record.update(response=item.response.to_dict())
-        self._log.append(record, durable=durable)
+        self._journal.append(record, durable=durable)
 
     # -- batches at the provider
 
@@ -210,37 +190,26 @@ class Checkpoint:
 
     def note_batch(self, kind: Literal["submitting", "submitted", "collected"], id: str, **facts: Any) -> None:
         """Note, on the disk when this returns, how far the batch *id* at the provider is."""
-        self._log.append({"kind": kind, "batch": id, **facts, "at": time.time()})
+        self._journal.append({"kind": kind, "batch": id, **facts})
 
     # -- the end
 
     def close(self) -> None:
         """Give everything back, as soon as nothing is under way any more. Idempotent."""
-        self._is_closing = True
-        self._close_when_due()
-
-    def _close_when_due(self) -> None:
-        with self._lock:
-            if self._is_closing and self._using == 0:
-                self._log.close()
-                self._reader.close()
-                self._file.release()
+        self._journal.close()
 
     # -- files
 
-    def _load(self) -> None:
-        for offset, record in read_records(self.path, FIRST):
-            kind = record["kind"]
-            if kind == "run" and record["version"] != VERSION:
-                msg = f"{self.path} was written by another version of llmkit, in form {record['version']}; this one reads form {VERSION}."
-                raise CheckpointError(msg)
-            if kind in _CODE_OF:
-                code = FAILED if record.get("permanent") else _CODE_OF[kind]
-                self._set(_index_of(record["id"]), offset * _CODES + code if code else 0)
-            elif kind in ("submitting", "submitted"):
-                self._submitted[record["batch"]] = {**self._submitted.get(record["batch"], {}), **record}
-            elif kind == "collected":
-                self._submitted.pop(record["batch"], None)
+    def _take(self, offset: int, record: dict[str, Any]) -> None:
+        """Take note of a record that was there."""
+        kind = record["kind"]
+        if kind in _CODE_OF:
+            code = FAILED if record.get("permanent") else _CODE_OF[kind]
+            self._set(_index_of(record["id"]), offset * _CODES + code if code else 0)
+        elif kind in ("submitting", "submitted"):
+            self._submitted[record["batch"]] = {**self._submitted.get(record["batch"], {}), **record}
+        elif kind == "collected":
+            self._submitted.pop(record["batch"], None)
 
     def _forget_what_was_read(self) -> None:
         """Let go of the batches whose items are all known: a run ended before it could note so."""
@@ -254,20 +223,12 @@ class Checkpoint:
     def _is_known(self, id: str) -> bool:
         index = _index_of(id)
         offset, code = divmod(self._states[index] if index < len(self._states) else 0, _CODES)
-        return code in (FINISHED, FAILED) and bool(self._read(offset)["id"] == id)
+        return code in (FINISHED, FAILED) and bool(self._journal.record(offset)["id"] == id)
 
     def _set(self, index: int, state: int) -> None:
         if index >= len(self._states):
             self._states.frombytes(bytes(self._states.itemsize * (index + 1 - len(self._states))))
         self._states[index] = state
-
-    def _read(self, offset: int) -> dict[str, Any]:
-        self._reader.seek(offset)
-        record = decoded(self._reader.readline())
-        if record is None:
-            msg = f"{self.path} was changed while a batch is at work on it."
-            raise CheckpointError(msg)
-        return record
 
     def _refusal(self, why: str) -> CheckpointError:
         told = f" {why}." if why else ""
@@ -278,23 +239,23 @@ class Checkpoint:
         return CheckpointError(msg)
 
     def _read_manifest(self) -> Manifest:
-        if not self._states and not os.path.exists(self.path):
+        if self._journal.is_new:
             return Manifest()  # one that is there is of a log that is not
         try:
-            with open(self.path + ".manifest", "rb") as file:
+            with open(self.path + MANIFEST, "rb") as file:
                 told = json.load(file)
             return Manifest(told["total"], told["input"])
         except FileNotFoundError:
             return Manifest()
         except (OSError, ValueError, KeyError, TypeError):
-            msg = f"{self.path}.manifest is damaged. It may be deleted: the log is checked item by item all the same."
+            msg = f"{self.path}{MANIFEST} is damaged. It may be deleted: the log is checked item by item all the same."
             raise CheckpointError(msg) from None
 
     def _note(self, manifest: Manifest) -> None:
         """Replace the manifest, at once or not at all."""
         if manifest == self._manifest:
             return
-        path = self.path + ".manifest"
+        path = self.path + MANIFEST
         data = {"version": VERSION, "total": manifest.total, "input": manifest.input}
         try:
             with open(path + ".new", "w", encoding="ascii") as file:
@@ -336,15 +297,3 @@ def _response(data: dict[str, Any], question: Question) -> CompletionResponse:
 
     form = as_response_format(shape)
     return response if form is None else evolve(response, parsed=parse(form, response.text))
-
-
-def _move_aside(path: str) -> None:
-    """Rename the log at *path*, and its manifest, by the first number that is free."""
-    if not os.path.exists(path):
-        return
-    number = 1
-    while os.path.exists(f"{path}.{number}"):
-        number += 1
-    os.rename(path, f"{path}.{number}")
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(path + ".manifest", f"{path}.{number}.manifest")

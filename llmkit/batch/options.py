@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
 
-from llmkit.batch.checkpoint import Resume
-from llmkit.batch.progress import ProgressArgument
 from llmkit.errors import ConfigurationError
+from llmkit.journal.journal import Resume, check_place
+from llmkit.progress import ProgressArgument
 
 __all__ = ["Options"]
 
@@ -41,12 +41,8 @@ class Options:
     )
     ordered: bool = field(default=True, validator=_flag)
     progress: ProgressArgument = None
-    checkpoint: str | os.PathLike[str] | None = field(
-        default=None, validator=_must(lambda value: value is None or isinstance(value, (str, os.PathLike)), "the path of a file")
-    )
-    resume: Resume = field(
-        default=True, validator=_must(lambda value: isinstance(value, bool) or value == "anyway", "True, False or 'anyway'")
-    )
+    checkpoint: str | os.PathLike[str] | None = None
+    resume: Resume = True
     retry_failed: bool = field(default=False, validator=_flag)
     strict: bool = field(default=False, validator=_flag)
     mode: Literal["calls", "provider"] = field(
@@ -58,6 +54,7 @@ class Options:
     params: Mapping[str, Any]
 
     def __attrs_post_init__(self) -> None:
+        check_place(self.checkpoint, self.resume)
         if self.executor is not None and self.mode == "provider":
             msg = "executor= says nothing with mode='provider', where the provider does the work."
             raise ConfigurationError(msg)

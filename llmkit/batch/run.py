@@ -18,9 +18,10 @@ from llmkit.batch.checkpoint import Checkpoint
 from llmkit.batch.items import BatchItem, BatchResult
 from llmkit.batch.options import Options, check_prompts
 from llmkit.batch.pacing import GLANCE, Pace
-from llmkit.batch.progress import progress_of
 from llmkit.batch.questions import Question, Reader
 from llmkit.errors import AllProvidersFailedError, LLMKitError, NoAvailableKeyError
+from llmkit.journal.journal import PATIENCE
+from llmkit.progress import progress_of
 
 if TYPE_CHECKING:
     from llmkit.models.response import CompletionResponse
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Run", "is_final"]
 
 AHEAD = 16  # prompts held for each that is asked at a time: what is done waits for what is before it, and for its reader
-PATIENCE = 60.0  # seconds for what is under way when a batch is left: as long as a call's own ``timeout`` is by default
 
 _NOTHING_LEFT = object()
 
@@ -76,18 +76,19 @@ class Run:
         self._reader = Reader(router, options.params, fingerprints=options.checkpoint is not None)
         self._progress = progress_of(options.progress, self.total)
         self.checkpoint: Checkpoint | None = None
-        if options.checkpoint is not None:
+        if options.checkpoint is None:
+            return
+        try:
             self.checkpoint = Checkpoint(
                 options.checkpoint, resume=options.resume, retry_failed=options.retry_failed, strict=options.strict
             )
-            try:
-                if options.mode == "calls":
-                    self.checkpoint.check_nothing_given()
-                if isinstance(prompts, Sequence):
-                    self.checkpoint.check_input(prompts, self._reader)
-            except BaseException:
-                self.close()
-                raise
+            if options.mode == "calls":
+                self.checkpoint.check_nothing_given()
+            if isinstance(prompts, Sequence):
+                self.checkpoint.check_input(prompts, self._reader)
+        except BaseException:
+            self.close()
+            raise
 
     # -- handing out
 

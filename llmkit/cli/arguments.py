@@ -72,7 +72,10 @@ def _chat_parser() -> argparse.ArgumentParser:
 
 
 def _batch_parser() -> argparse.ArgumentParser:
-    parser = _command_parser("batch", "What is done is kept in OUTPUT.checkpoint, for --resume. The status is 1 if a prompt failed.")
+    parser = _command_parser(
+        "batch",
+        "What is done is kept in OUTPUT.checkpoint, for --resume; a terminal shows how far it is. The status is 1 if a prompt failed.",
+    )
     parser.add_argument("input", metavar="INPUT", help='JSON lines: "prompt", [messages] or {"prompt": ..., "temperature": ..., "id": ...}')
     parser.add_argument("-o", "--output", required=True, metavar="OUTPUT", help="where the answers go, as JSON lines in the same order")
     parser.add_argument("--resume", action="store_true", help="go on with an earlier run, and ask again what failed in passing")

@@ -22,7 +22,7 @@ from llmkit.models.usage import Usage
 if TYPE_CHECKING:
     from llmkit.models.ledger import Attempt
 
-__all__ = ["EMBEDDING_PARAMETERS", "EmbeddingRequest", "EmbeddingResponse", "Vectors", "make_embedding_request"]
+__all__ = ["EMBEDDING_PARAMETERS", "EmbeddingRequest", "EmbeddingResponse", "Filling", "Vectors", "make_embedding_request"]
 
 EMBEDDING_PARAMETERS = frozenset({"dimensions", "input_type", "user", "extra_body", "extra_headers"})
 
@@ -117,20 +117,6 @@ class Vectors(Sequence[list[float]]):
             raise ValueError(msg)
         return cls(numbers, dimensions)
 
-    @classmethod
-    def joined(cls, parts: Sequence[Vectors]) -> Vectors:
-        """Return the vectors of all *parts*. Raises ``ValueError`` if they differ in length."""
-        first = parts[0]
-        if len(parts) == 1:
-            return first
-        numbers = _empty_like(first.numbers)
-        for part in parts:
-            if part.dimensions != first.dimensions:
-                msg = f"some vectors have {part.dimensions} numbers, others {first.dimensions}"
-                raise ValueError(msg)
-            _extend(numbers, part.numbers)
-        return cls(numbers, first.dimensions)
-
     def __len__(self) -> int:
         return len(self.numbers) // self.dimensions
 
@@ -186,12 +172,60 @@ def _extend(numbers: array[float], more: array[float]) -> None:
     numbers.extend(more) if numbers.typecode == more.typecode else numbers.fromlist(more.tolist())
 
 
+class Filling:
+    """Vectors for *count* places, that come in parts and in no order; memory for all of them is taken with the first part."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._numbers: array[float] | None = None
+        self._dimensions = 0
+
+    def check(self, part: Vectors) -> None:
+        """Raise ``ValueError`` if *part* has vectors of another length than the first that was checked or put."""
+        if not self._dimensions:
+            self._dimensions = part.dimensions
+        if self._dimensions != part.dimensions:
+            msg = f"some vectors have {part.dimensions} numbers, others {self._dimensions}"
+            raise ValueError(msg)
+
+    def put(self, part: Vectors, places: Sequence[int | None]) -> None:
+        """
+        Put each of *part* in its place; one whose place is None is left out.
+
+        Raises:
+            ValueError: If they are of another length than those before them.
+        """
+        self.check(part)
+        if self._numbers is None:
+            if len(part) == self._count and list(places) == list(range(self._count)):
+                self._numbers = part.numbers
+                return
+            self._numbers = array(part.numbers.typecode, [0.0]) * (self._count * self._dimensions)
+        elif part.numbers.itemsize > self._numbers.itemsize:
+            # The wider wins, in whatever order they come: no number may change by being put here.
+            self._numbers = array("d", self._numbers)
+        same = part.numbers.typecode == self._numbers.typecode
+        numbers = part.numbers if same else array(self._numbers.typecode, part.numbers)
+        size = self._dimensions * numbers.itemsize
+        into, out_of = memoryview(self._numbers).cast("B"), memoryview(numbers).cast("B")
+        for row, place in enumerate(places):
+            if place is not None:
+                into[place * size : (place + 1) * size] = out_of[row * size : (row + 1) * size]
+
+    @property
+    def vectors(self) -> Vectors:
+        """All of them, once every place has one."""
+        assert self._numbers is not None  # there are no texts without vectors
+        return Vectors(self._numbers, self._dimensions)
+
+
 @frozen(kw_only=True)
 class EmbeddingResponse:
     """
     The vectors of all inputs, in their order.
 
-    ``usage`` is summed over all requests that it took, and ``attempts`` the ledger of them all. ``model`` is the name that the provider
+    ``usage`` is summed over all requests that it took, those of earlier runs that a checkpoint had included, and ``attempts`` the ledger
+    of them all. ``model`` is the name that the provider
     gave. ``cost`` is US dollars, None where it is not known. ``elapsed`` is seconds from call to answer.
     """
 

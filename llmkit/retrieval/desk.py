@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from llmkit.cancelling import Cut
 from llmkit.errors import ConfigurationError, UnsupportedParameterError
+from llmkit.journal.journal import check_place
+from llmkit.progress import ProgressArgument, progress_of
 from llmkit.resilience.checks import whole
 from llmkit.retrieval.checkpoint import Checkpoint
 from llmkit.retrieval.errands import Errand, Patience
 from llmkit.retrieval.filters import Filter, parse_filter
 from llmkit.retrieval.loading import Load
-from llmkit.retrieval.progress import shown
 from llmkit.retrieval.qdrant import QdrantStore
 from llmkit.retrieval.records import as_documents, as_ids
 from llmkit.retrieval.searches import Searches
@@ -51,10 +53,16 @@ def own_store(given: Any) -> QdrantStore | None:
 
 
 class Desk:
-    """What one retriever knows: its collection, its model, its answers, and how patient it is."""
+    """
+    What one retriever knows: its collection, its model, its answers, and how patient it is.
+
+    *label* returns by which provider and model a client embeds, where a user names that model, or none. *store* is where vectors are kept.
+    """
 
     def __init__(
         self,
+        label: Callable[[str | None], str],
+        store: Any,
         *,
         embedding_model: str | None,
         collection: str,
@@ -72,6 +80,8 @@ class Desk:
         self.searches = Searches(cache)
         self.known: int | None = None  # numbers in a vector of the collection, once it is known to be there
         self.closed = False
+        self._label = label
+        self._place = store.place if isinstance(store, QdrantStore) else None
         self._model = embedding_model
         self._dimensions = dimensions
         self._patience = Patience(retry)
@@ -88,7 +98,12 @@ class Desk:
     def errand(self, name: str, ask: Callable[[], Asked], cut: Cut | None = None) -> Errand[Asked]:
         """Return the errand to *ask* the store something; *name* is what that is, said after "to"."""
         self.check_open()
-        return Errand(self._patience, name, self.collection, ask, cut)
+        return Errand(self._patience, name, self.collection, ask, cut, self._missing)
+
+    def _missing(self) -> None:
+        """The collection was deleted, by somebody else: it is to be looked for, and made, anew."""
+        self.known = None
+        self.searches.outdate()
 
     # -- embedding
 
@@ -133,7 +148,7 @@ class Desk:
         ids: Any,
         metadata: Any,
         *,
-        progress: Any,
+        progress: ProgressArgument,
         checkpoint: str | os.PathLike[str] | None,
         batch_size: int,
         max_concurrency: int,
@@ -142,17 +157,17 @@ class Desk:
         self.check_open()
         whole("batch_size", batch_size, least=1)
         whole("max_concurrency", max_concurrency, least=1)
-        made_by = f"{self._model or ''}\n{self._dimensions or ''}"
-        found = as_documents(documents, ids, metadata, made_by=made_by)
-        load = {"collection": self.collection, "model": self._model, "dimensions": self._dimensions}
-        opened = None if checkpoint is None else Checkpoint(checkpoint, load)
-        try:
-            told = shown(progress, len(found), self.collection)
-            return Load(found, batch_size=batch_size, checkpoint=opened, progress=told)
-        except BaseException:
-            if opened is not None:
-                opened.close()
-            raise
+        check_place(checkpoint, True)
+        # What a model is called is not what it is: another client may make others of the same words.
+        model = self._label(self._model)
+        found = as_documents(documents, ids, metadata, made_by=f"{model}\n{self._dimensions or ''}")
+        facts = {"store": self._place, "collection": self.collection, "model": model, "dimensions": self._dimensions}
+        return Load(
+            found,
+            batch_size=batch_size,
+            open_checkpoint=None if checkpoint is None else partial(Checkpoint, checkpoint, facts),
+            progress=progress_of(progress, len(found), unit="doc", title=self.collection),
+        )
 
     def deletion(self, ids: Any, filter: Any) -> tuple[list[str] | None, Filter]:
         """Return what is to be deleted. Raises ``ConfigurationError`` if that is not said, or said twice."""

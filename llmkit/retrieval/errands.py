@@ -56,17 +56,27 @@ class UntilCut:
 
 class Errand(Generic[Asked]):
     """
-    ``ask`` puts the question, ``name`` is what it is called, and ``cut`` ends the wait for the next try.
+    ``ask`` puts the question, ``name`` is what it is called, ``cut`` ends the wait for the next try, and ``on_missing`` is told where the
+    store knows of no such collection.
 
     In a ``with`` block whatever the store raises becomes what is to be raised: ``Again``, or the error.
     """
 
-    def __init__(self, patience: Patience, name: str, collection: str, ask: Callable[[], Asked], cut: Cut | None = None) -> None:
+    def __init__(
+        self,
+        patience: Patience,
+        name: str,
+        collection: str,
+        ask: Callable[[], Asked],
+        cut: Cut | None = None,
+        on_missing: Callable[[], object] | None = None,
+    ) -> None:
         self.ask = ask
         self._patience = patience
         self._name = name
         self._collection = collection
         self._cut = cut or Cut()
+        self._on_missing = on_missing
         self._failures = 0
         self._paid: int | None = None
         self._last: RetrieverError | None = None
@@ -88,6 +98,8 @@ class Errand(Generic[Asked]):
         fault = error if isinstance(error, RetrieverError) else self._fault(error)
         self._last = fault
         self._failures += 1
+        if fault.kind == "not_found" and self._on_missing is not None:
+            self._on_missing()
         wait = self._wait(fault)
         if wait is None:
             fault.metadata["tries"] = self._failures

@@ -112,6 +112,11 @@ class QdrantStore:
             self._forsaken.append(self._client)
             self._client = None
 
+    @property
+    def place(self) -> str:
+        """Where the records are, however the location was written."""
+        return self.location if self._is_server or self.location == MEMORY else os.path.abspath(self.location)
+
     # -- the protocol
 
     def dimensions(self, collection: str) -> int | None:

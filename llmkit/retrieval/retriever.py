@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextvars import copy_context
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -14,15 +13,16 @@ from llmkit.resilience.backing import backed_off
 from llmkit.resilience.retry import RetryConfig
 from llmkit.retrieval.desk import Desk, own_store
 from llmkit.retrieval.filters import parse_filter
+from llmkit.team import carried_out
 
 if TYPE_CHECKING:
     from llmkit.cache.memory import LLMCache
     from llmkit.cancelling import Cut
     from llmkit.client import Client
     from llmkit.models.embedding import EmbeddingResponse
+    from llmkit.progress import ProgressArgument
     from llmkit.retrieval.errands import Errand
     from llmkit.retrieval.loading import Batch, Load
-    from llmkit.retrieval.progress import Progress
     from llmkit.retrieval.records import Added, Hit
     from llmkit.retrieval.store import VectorStore
 
@@ -63,9 +63,17 @@ class Retriever:
         retry: RetryConfig | None = RetryConfig(),  # noqa: B008 - frozen
         cache: LLMCache | bool = True,
     ) -> None:
-        self._desk = Desk(embedding_model=embedding_model, collection=collection, dimensions=dimensions, retry=retry, cache=cache)
-        self._client = client
         self._own_store = own_store(store)
+        self._desk = Desk(
+            client._router.embedding_label,
+            self._own_store or store,
+            embedding_model=embedding_model,
+            collection=collection,
+            dimensions=dimensions,
+            retry=retry,
+            cache=cache,
+        )
+        self._client = client
         self._store: Any = self._own_store or store
 
     def add(
@@ -74,7 +82,7 @@ class Retriever:
         *,
         ids: Iterable[str] | None = None,
         metadata: Iterable[Mapping[str, Any] | None] | Mapping[str, Any] | None = None,
-        progress: Progress = None,
+        progress: ProgressArgument = None,
         checkpoint: str | os.PathLike[str] | None = None,
         batch_size: int = 128,
         max_concurrency: int = 8,
@@ -82,13 +90,13 @@ class Retriever:
         """
         Embed and store *documents*, and return what was done. Those that the store has already, as they are, cost nothing.
 
-        The first failure ends it; what is under way is finished. Called again with the same, it goes on where it was.
+        The first failure ends it; what is under way is finished, within a minute. Called again with the same, it goes on where it was.
 
         Args:
             documents: Texts, one vector each: ``split`` cuts long ones.
             ids: One for each, which replaces what has the same id; by default an id is made of text and metadata.
             metadata: A dict of JSON for each, by which a search can filter, or one for all.
-            progress: True for tqdm's bar, or a function that takes how many are done, and of how many.
+            progress: True for a bar of tqdm, or a function of done, total and failed, which is 0: the first failure ends it.
             checkpoint: A file that remembers what was stored, where asking the store would take too long; of this load alone.
             batch_size: Documents that are embedded and stored at once.
             max_concurrency: Batches under way at once.
@@ -96,6 +104,7 @@ class Retriever:
         Raises:
             ConfigurationError: If something given is wrong; nothing was sent. Also if the model's vectors are of another length than
                 the collection's; nothing was stored.
+            CheckpointError: If the checkpoint is another's, damaged, at work, or cannot be written.
             RetrieverError: If the store refused, failed or could not be reached, after all retries.
             ProviderError: If the provider did. On both ``metadata["done"]`` tells how many documents are stored.
         """
@@ -108,12 +117,10 @@ class Retriever:
             batch_size=batch_size,
             max_concurrency=max_concurrency,
         )
-        try:
+        with load:
             self._begin(load)
-            self._carry_out(load, max_concurrency)
+            carried_out(load, partial(self._add, load), min(max_concurrency, load.batches), "llmkit-retrieval")
             return load.result()
-        finally:
-            load.close()
 
     def search(self, query: str, *, limit: int = 5, filter: Mapping[str, Any] | None = None, min_score: float | None = None) -> list[Hit]:
         """
@@ -207,52 +214,30 @@ class Retriever:
     # -- adding
 
     def _begin(self, load: Load) -> None:
+        load.open()
         is_there = self._known() is not None
         self._desk.check_length()
-        if load.checkpoint is not None:
+        if load.has_log:
             load.check_store(self.count() if is_there else 0)
-        load.begin()
+        load.arrived()
 
-    def _carry_out(self, load: Load, max_concurrency: int) -> None:
-        workers = min(max_concurrency, load.batches)
-        if not workers:
-            return
-        from concurrent.futures import ThreadPoolExecutor, wait
-
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="llmkit-retrieval")
-        try:
-            # Each in a copy of this context: what holds here, a deadline or a budget, holds there.
-            wait([pool.submit(copy_context().run, self._work, load) for _ in range(workers)])
-        except BaseException as error:
-            load.stop(error)
-            raise
-        finally:
-            pool.shutdown()
-
-    def _work(self, load: Load) -> None:
-        try:
-            while (batch := load.next()) is not None:
-                self._add(batch, load)
-        except BaseException as error:
-            load.stop(error)
-            raise
-
-    def _add(self, batch: Batch, load: Load) -> None:
+    def _add(self, load: Load, batch: Batch) -> None:
         """Embed and store what is missing of *batch*."""
         desk = self._desk
         missing: Sequence[Any] = batch.documents
-        if load.checkpoint is None and self._known(batch.cut) is not None:
-            ask = partial(self._store.digests, desk.collection, batch.ids)
-            missing = batch.missing(self._ask(desk.errand("look ids up", ask, batch.cut)))
-        if missing:
-            answer = self._embed([document.text for document in missing], "document")
-            self._make_ready(answer.vectors.dimensions, batch.cut)
-            put = partial(self._store.upsert, desk.collection, load.records(missing, answer))
-            try:
-                self._ask(desk.errand("upsert", put, batch.cut))
-            finally:
-                desk.searches.outdate()
-        load.end(batch, missing)
+        with load.carrying(batch):
+            if not load.has_log and self._known(batch.cut) is not None:
+                ask = partial(self._store.digests, desk.collection, batch.ids)
+                missing = batch.missing(self._ask(desk.errand("look ids up", ask, batch.cut)))
+            if missing:
+                answer = self._embed([document.text for document in missing], "document")
+                self._make_ready(answer.vectors.dimensions, batch.cut)
+                put = partial(self._store.upsert, desk.collection, load.records(missing, answer))
+                try:
+                    self._ask(desk.errand("upsert", put, batch.cut))
+                finally:
+                    desk.searches.outdate()
+            load.end(batch, missing)
 
     def _make_ready(self, made: int, cut: Cut) -> None:
         """Make the collection for vectors of *made* numbers, unless it is there."""

@@ -10,8 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
+import random
 import socket
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
@@ -288,6 +292,50 @@ def talking() -> Iterator[Callable[..., Talker]]:
     yield make
     for talker in made:
         talker.close()
+
+
+def grown(process: subprocess.Popen[bytes], path: str, size: int) -> bool:
+    """Wait until the file at *path* has *size* bytes; return whether it came to that while *process* was alive."""
+    while process.poll() is None:
+        if os.path.exists(path) and os.path.getsize(path) >= size:
+            return True
+        time.sleep(0.0005)
+    return False
+
+
+@pytest.fixture
+def killed(kills: int) -> Callable[..., Iterator[tuple[bytes, bytes, int]]]:
+    """
+    Return a killer of a program that writes a log at *path*, which in the end has at least *size* bytes.
+
+    It is started by *start*, killed ``kills`` times, at moments that are spread over the whole of it, and then left to its end. What
+    it wrote and its status are yielded each time when it is over.
+    """
+    chance = random.Random(6)
+
+    def run(start: Callable[[], subprocess.Popen[bytes]], path: str, size: int) -> Iterator[tuple[bytes, bytes, int]]:
+        for left in range(kills, -1, -1):
+            there = os.path.getsize(path) if os.path.exists(path) else 0
+            process = start()
+            if left:
+                step = 1 + chance.randrange(max(1, 2 * (size - there) // (left + 1)))
+                assert grown(process, path, there + step), process.communicate()
+                time.sleep(chance.random() * 0.002)
+                process.kill()
+            output, error = process.communicate()
+            yield output, error, process.returncode
+
+    return run
+
+
+# How many kills: a few here, and by LLMKIT_KILLS=50 so many that it takes minutes.
+KILLS = int(os.environ.get("LLMKIT_KILLS", "4"))
+
+
+@pytest.fixture
+def kills() -> int:
+    """How often a program is killed by a test that does so."""
+    return KILLS
 
 
 @pytest.fixture(params=["sync", "async"])

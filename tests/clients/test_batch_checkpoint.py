@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -19,15 +18,11 @@ import pytest
 from attrs import frozen
 
 from llmkit import BatchResult, CheckpointError, CompletionResponse
-from llmkit.batch.log import decoded
+from llmkit.journal.log import decoded
 from llmkit.testing import FakeServer, RecordedRequest, Reply
 
 Connect = Callable[..., Any]
 KEY = "sk-test-0123456789"
-
-# How many kills, and of how long a batch: a few here, 50 of 2,000 by LLMKIT_KILLS=50, which takes two minutes.
-KILLS = int(os.environ.get("LLMKIT_KILLS", "4"))
-ITEMS = 2000 if KILLS >= 50 else 300
 
 
 @pytest.fixture
@@ -322,7 +317,7 @@ def test_an_item_that_cannot_be_asked_does_not_spoil_the_checkpoint(connect: Con
 
 def test_a_checkpoint_of_another_form_is_refused(connect: Connect, path: str) -> None:
     """A later version may write what this one cannot read."""
-    from llmkit.batch.log import encoded
+    from llmkit.journal.log import encoded
 
     Path(path).write_bytes(encoded({"kind": "run", "version": 2}))
 
@@ -346,14 +341,14 @@ def test_a_full_disk_ends_the_batch(connect: Connect, server: FakeServer, path: 
     """An item that cannot be logged is not reported as done."""
     import errno
 
-    from llmkit.batch import log as logs
+    from llmkit.journal import log as logs
 
     real = logs.Log.append
 
-    def append(log: Any, record: Any, **how: Any) -> None:
+    def append(log: Any, record: Any, *plain: Any, **how: Any) -> None:
         if record.get("kind") == "finished":
             log._broken = OSError(errno.ENOSPC, "No space left on device")
-        real(log, record, **how)
+        real(log, record, *plain, **how)
 
     monkeypatch.setattr(logs.Log, "append", append)
 
@@ -383,23 +378,16 @@ result.raise_for_errors()
 
 def started(face: str, server: FakeServer, path: str, count: int) -> subprocess.Popen[bytes]:
     arguments = [sys.executable, "-c", PROGRAM, face, server.url("openai"), path, str(count)]
-    return subprocess.Popen(arguments, stderr=subprocess.PIPE)
-
-
-def grown(process: subprocess.Popen[bytes], path: str, size: int) -> bool:
-    """Wait until the log has *size* bytes; return whether it came to that while *process* was alive."""
-    while process.poll() is None:
-        if os.path.exists(path) and os.path.getsize(path) >= size:
-            return True
-        time.sleep(0.0005)
-    return False
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("face", ["sync", "async"])
-def test_killed_at_any_moment_nothing_finished_is_lost_or_asked_again(face: str, server: FakeServer, path: str) -> None:
+def test_killed_at_any_moment_nothing_finished_is_lost_or_asked_again(
+    face: str, server: FakeServer, path: str, killed: Callable[..., Any], kills: int
+) -> None:
     """By SIGKILL, with 16 under way; what was in flight may be asked twice, and no more than that."""
-    chance = random.Random(6)
+    items = 2000 if kills >= 50 else 300
     asked_for: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -410,26 +398,22 @@ def test_killed_at_any_moment_nothing_finished_is_lost_or_asked_again(face: str,
 
     server.always(answer)
 
-    for left in range(KILLS, -1, -1):
+    def asked_of_those_done() -> dict[str, int]:
         done = {record["id"].partition("-")[0] for record in lines(path) if record["kind"] == "finished"}
-        before = {index: asked_for[f"p{index}"] for index in done}
-        size = os.path.getsize(path) if os.path.exists(path) else 0
-        process = started(face, server, path, ITEMS)
-        if left:
-            # About 1,150 bytes for each item: so that the kills are spread over the whole batch.
-            step = 1 + chance.randrange(max(1, 2 * (ITEMS * 1150 - size) // (left + 1)))
-            assert grown(process, path, size + step), process.communicate()
-            time.sleep(chance.random() * 0.002)
-            process.kill()
-        error = process.communicate()[1]
-        assert before == {index: asked_for[f"p{index}"] for index in done}, "what was finished was asked again"
+        return {index: asked_for[f"p{index}"] for index in done}
 
-    assert (b"", 0) == (error, process.returncode)
+    before = asked_of_those_done()
+    for _, error, status in killed(lambda: started(face, server, path, items), path, items * 1150):  # noqa: B007 - of the last
+        after = asked_of_those_done()
+        assert before == {index: after[index] for index in before}, "what was finished was asked again"
+        before = after
+
+    assert (b"", 0) == (error, status)
     finished = [record for record in lines(path) if record["kind"] == "finished"]
     answers = {record["id"].partition("-")[0]: CompletionResponse.from_dict(record["response"]).text for record in finished}
-    assert ITEMS == len(finished) == len(answers)
-    assert {str(index): f"re: p{index}" for index in range(ITEMS)} == answers
-    assert sum(asked_for.values()) <= ITEMS + 16 * KILLS
+    assert items == len(finished) == len(answers)
+    assert {str(index): f"re: p{index}" for index in range(items)} == answers
+    assert sum(asked_for.values()) <= items + 16 * kills
 
 
 @pytest.mark.parametrize("signals", [1, 2])

@@ -242,7 +242,8 @@ def test_what_is_under_way_when_one_fails_is_ended(connect: Connect, server: Fak
     """Nobody waits for it any more, and it is not tried again."""
 
     def fail(request: RecordedRequest) -> Reply:
-        return Reply.error(400) if "text 64" in request.json["input"] else evolve(Reply.error(503), delay=0.03)
+        first = "text 64" in request.json["input"]
+        return evolve(Reply.error(400), delay=0.03) if first else evolve(Reply.error(503), delay=0.15)
 
     server.always(fail)
     client = connect("mistral/mistral-embed", base_url=server.url("mistral"), retry=QUICK)
@@ -296,7 +297,7 @@ def test_vectors_of_different_lengths_are_no_answer(connect: Connect, server: Fa
 
     server.always(answer)
 
-    with pytest.raises(MalformedResponseError, match="mistral: some vectors have 3 numbers, others 2"):
+    with pytest.raises(MalformedResponseError, match=r"mistral: some vectors have [23] numbers, others [23]"):
         connect("mistral/mistral-embed", base_url=server.url("mistral")).embed(numbered(100))
 
 

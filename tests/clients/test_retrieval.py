@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +17,15 @@ from typing import Any
 import pytest
 
 import llmkit
-from llmkit import AuthenticationError, ConfigurationError, DeadlineExceededError, LLMCache, RetryConfig, UnsupportedParameterError
+from llmkit import (
+    AuthenticationError,
+    CheckpointError,
+    ConfigurationError,
+    DeadlineExceededError,
+    LLMCache,
+    RetryConfig,
+    UnsupportedParameterError,
+)
 from llmkit.retrieval import Hit, MemoryStore, QdrantStore, Record, Retriever, RetrieverError
 from llmkit.testing import FakeServer, Reply
 from llmkit_async.retrieval import AsyncRetriever
@@ -163,6 +174,28 @@ def test_another_model_makes_other_vectors(retriever: Open, server: FakeServer) 
 
     assert (1, 0) == (done.added, done.skipped)
     assert ["text-embedding-3-small", "text-embedding-3-large"] == [request.json["model"] for request in server.requests]
+
+
+def test_another_provider_makes_other_vectors(retriever: Open, connect: Any, server: FakeServer) -> None:
+    """Also where neither model is named: each has its usual one, and theirs may even be of the same length."""
+    store = MemoryStore()
+    retriever(store=store).add(["a"])
+
+    done = retriever(connect("mistral/mistral-small-latest", base_url=server.url("mistral")), store=store).add(["a"])
+
+    assert (1, 0) == (done.added, done.skipped)
+    assert ["text-embedding-3-small", "mistral-embed"] == [request.json["model"] for request in server.requests]
+
+
+@pytest.mark.parametrize("model", ["text-embedding-3-small", "openai/text-embedding-3-small"])
+def test_the_same_model_by_another_name_is_the_same(retriever: Open, server: FakeServer, model: str) -> None:
+    """What it has made need not be made again."""
+    store = MemoryStore()
+    retriever(store=store).add(["a"])
+
+    done = retriever(store=store, embedding_model=model).add(["a"])
+
+    assert (0, 1, 1) == (done.added, done.skipped, server.hits)
 
 
 def test_nothing_to_add_is_nothing_done(retriever: Open, server: FakeServer) -> None:
@@ -572,14 +605,14 @@ def test_ten_thousand_documents_are_a_matter_of_seconds(retriever: Open, server:
 
 
 def test_progress_is_told_to_a_function(retriever: Open) -> None:
-    """From none to all, and what is there already counts as done."""
+    """As a batch tells it: done, total, failed. What is there already counts as done."""
     library = retriever()
     library.add(numbered(10))
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int | None, int]] = []
 
-    library.add(numbered(35), batch_size=10, max_concurrency=1, progress=lambda done, total: told.append((done, total)))
+    library.add(numbered(35), batch_size=10, max_concurrency=1, progress=lambda *facts: told.append(facts))
 
-    assert [(10, 35), (20, 35), (30, 35), (35, 35)] == told
+    assert [(10, 35, 0), (20, 35, 0), (30, 35, 0), (35, 35, 0)] == told
 
 
 def test_progress_is_drawn(retriever: Open, capsys: pytest.CaptureFixture[str]) -> None:
@@ -598,13 +631,13 @@ def test_whoever_is_told_can_end_it(face: Any, retriever: Open, error: BaseExcep
         return
     library = retriever()
 
-    def tell(done: int, total: int) -> None:
+    def tell(done: int, total: int | None, failed: int) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        library.add(numbered(30), batch_size=10, max_concurrency=1, progress=tell)
+        library.add(numbered(300), batch_size=10, max_concurrency=1, progress=tell)
 
-    assert 10 == library.count()
+    assert library.count() in range(10, 300, 10)
 
 
 def test_a_cancelled_task_stops_at_once_and_can_go_on(face: Any, connect: Any) -> None:
@@ -650,7 +683,7 @@ def test_a_checkpoint_spares_the_store_the_question(retriever: Open, server: Fak
     with pytest.raises(RetrieverError):
         library.add(numbered(50), batch_size=10, max_concurrency=1, checkpoint=path)
     told: list[int] = []
-    done = library.add(numbered(50), batch_size=10, checkpoint=path, progress=lambda done, total: told.append(done))
+    done = library.add(numbered(50), batch_size=10, checkpoint=path, progress=lambda done, total, failed: told.append(done))
     again = library.add(numbered(50), checkpoint=path)
 
     assert (30, 20, 0, 50) == (done.added, done.skipped, again.added, again.skipped)
@@ -664,12 +697,93 @@ def test_a_checkpoint_of_another_load_or_of_a_store_that_is_gone_is_refused(retr
     retriever().add(["a"], checkpoint=path)
     sent = server.hits
 
-    with pytest.raises(ConfigurationError, match="of another load"):
+    with pytest.raises(CheckpointError, match="of another load"):
         retriever(collection="pets").add(["a"], checkpoint=path)
-    with pytest.raises(ConfigurationError, match="has 1 documents, the store has none"):
+    with pytest.raises(CheckpointError, match="tells of 1 documents, the store has none"):
         retriever().add(["a"], checkpoint=path)
 
     assert sent == server.hits
+
+
+def test_a_checkpoint_of_another_store_is_refused(retriever: Open, server: FakeServer, tmp_path: Path) -> None:
+    """It would say that what is not there is there, be there ever so much else."""
+    path = tmp_path / "run.jsonl"
+    with retriever(store=tmp_path / "other") as library:
+        library.add(["z"])
+    with retriever(store=tmp_path / "one") as library:
+        library.add(["a"], checkpoint=path)
+    sent = server.hits
+
+    with retriever(store=tmp_path / "other") as library, pytest.raises(CheckpointError, match="of another load"):
+        library.add(["a"], checkpoint=path)
+    with retriever(store=str(tmp_path / "other" / ".." / "one")) as library:
+        assert (0, 1) == (library.add(["a"], checkpoint=path).added, library.count())
+
+    assert sent == server.hits
+
+
+def test_the_loop_is_not_held_up_by_a_checkpoint(face: Any, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while it is read nor while it is written."""
+    if face.name == "sync":
+        return
+    inside: list[threading.Thread] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (inside.append(threading.current_thread()), real(file))[1])
+    library = AsyncRetriever(connect().twin, store=MemoryStore())
+
+    face.run(library.add(numbered(30), batch_size=10, checkpoint=tmp_path / "run.jsonl"))
+
+    assert len(inside) >= 4
+    assert threading.main_thread() not in inside
+
+
+PROGRAM = """
+import sys
+from llmkit import Client
+from llmkit.retrieval import MemoryStore, Retriever
+client = Client("openai/gpt-4o-mini", base_url=sys.argv[1], api_key="sk-test-0123456789")
+Retriever(client, store=MemoryStore()).add([f"text {number}" for number in range(40)], batch_size=10, max_concurrency=2)
+"""
+
+
+def test_a_second_ctrl_c_ends_at_once(server: FakeServer) -> None:
+    """Whatever the provider is doing."""
+    server.always(Reply(hang=True))
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, server.url("openai")], stderr=subprocess.PIPE)
+    server.wait_for(lambda server: server.hits == 2)
+
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    over = True
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        over = False
+        process.kill()
+    error = process.communicate()[1]
+
+    assert over
+    assert (-signal.SIGINT, True) == (process.returncode, b"KeyboardInterrupt" in error)
+    assert 2 == server.hits
+
+
+# -- a collection that is gone
+
+
+def test_a_collection_that_was_deleted_is_made_again(retriever: Open) -> None:
+    """By somebody else, behind the back of a retriever that lives long: it is told once."""
+    store = MemoryStore()
+    library = retriever(store=store, cache=False)
+    library.add(["a"])
+    store._collections.clear()
+
+    with pytest.raises(RetrieverError, match="There is no collection"):
+        library.search("a")
+    found = library.search("a")
+    library.add(["b"])
+
+    assert ([], ["b"]) == (found, [hit.text for hit in library.search("a")])
 
 
 # -- answers kept

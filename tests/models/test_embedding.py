@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.errors import ConfigurationError
-from llmkit.models.embedding import EmbeddingResponse, Vectors, make_embedding_request
+from llmkit.models.embedding import EmbeddingResponse, Filling, Vectors, make_embedding_request
 from llmkit.models.usage import Usage
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -112,15 +112,50 @@ def test_what_is_no_matrix_is_none(rows: Any, error: type[Exception]) -> None:
         Vectors.of(rows)
 
 
-def test_parts_are_joined_in_their_order() -> None:
-    """Also when a server changes its encoding between two of them."""
-    first, second = Vectors.of([[0.5], [0.25]]), Vectors.of([array("f", [2.0])])
+@given(st.permutations(range(6)), st.integers(1, 5))
+def test_parts_fill_their_places_in_any_order(places: list[int], at: int) -> None:
+    """However they come."""
+    filling = Filling(6)
 
-    assert [[0.5], [0.25], [2.0]] == Vectors.joined([first, second]).tolist()
-    assert [[2.0], [0.5], [0.25]] == Vectors.joined([second, first]).tolist()
-    assert first is Vectors.joined([first])
-    with pytest.raises(ValueError, match="2 numbers, others 1"):
-        Vectors.joined([first, Vectors.of([[1.0, 2.0]])])
+    for part in (places[:at], places[at:]):
+        filling.put(Vectors.of([[float(place), 0.5] for place in part]), part)
+
+    assert [[float(place), 0.5] for place in range(6)] == filling.vectors.tolist()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_no_number_changes_where_widths_differ(order: tuple[int, int]) -> None:
+    """Also when a server changes its encoding between two parts: the wider wins."""
+    parts = [Vectors.of([array("f", [0.1])]), Vectors.of([[0.1]])]
+    filling = Filling(2)
+
+    for place in order:
+        filling.put(parts[place], [place])
+
+    assert [[array("f", [0.1])[0]], [0.1]] == filling.vectors.tolist()
+    assert 8 == filling.vectors.numbers.itemsize
+
+
+def test_one_part_for_all_places_is_not_copied() -> None:
+    """One that is in another order, or has too much, is."""
+    whole = Vectors.of([[0.5], [0.25]])
+    first, second = Filling(2), Filling(2)
+
+    first.put(whole, range(2))
+    second.put(Vectors.of([[0.25], [9.0], [0.5]]), [1, None, 0])
+
+    assert whole.numbers is first.vectors.numbers
+    assert whole == second.vectors
+
+
+def test_vectors_of_another_length_fill_no_place() -> None:
+    """What was only looked at counts too, as it is about to be put."""
+    filling = Filling(2)
+    filling.check(Vectors.of([[1.0]]))
+
+    for refused in (filling.check, lambda part: filling.put(part, [0])):
+        with pytest.raises(ValueError, match="some vectors have 2 numbers, others 1"):
+            refused(Vectors.of([[1.0, 2.0]]))
 
 
 @pytest.mark.parametrize("code", ["f", "d"])

@@ -14,7 +14,7 @@ from llmkit.retrieval.desk import Desk, own_store
 
 def desk(**kwargs: Any) -> Desk:
     arguments: dict[str, Any] = {"embedding_model": None, "collection": "pets", "dimensions": None, "retry": RetryConfig(), "cache": True}
-    return Desk(**{**arguments, **kwargs})
+    return Desk(lambda model: f"acme/{model}", MemoryStore(), **{**arguments, **kwargs})
 
 
 def test_a_store_is_made_of_a_location() -> None:
@@ -47,14 +47,12 @@ def test_a_purpose_is_said_until_it_is_refused() -> None:
     assert (False, True, None) == (other, purpose, one.parameters("document")["input_type"])
 
 
-def test_a_checkpoint_is_given_back_where_progress_is_refused(tmp_path: Path) -> None:
-    """So that the next attempt can have it."""
-    path = tmp_path / "run"
-    facts: dict[str, Any] = {"checkpoint": path, "batch_size": 1, "max_concurrency": 1}
-    with pytest.raises(ConfigurationError, match="progress is True"):
-        desk().load(["a"], None, None, progress="much", **facts)
+def test_no_checkpoint_is_made_where_something_else_is_refused(tmp_path: Path) -> None:
+    """It is opened last."""
+    facts: dict[str, Any] = {"checkpoint": tmp_path / "run", "batch_size": 1, "max_concurrency": 1}
 
-    load = desk().load(["a"], None, None, progress=None, **facts)
+    for wrong in ({"progress": "much"}, {"batch_size": 0}, {"checkpoint": 7}):
+        with pytest.raises(ConfigurationError):
+            desk().load(["a"], None, None, **{"progress": None, **facts, **wrong})
 
-    assert 1 == load.batches
-    load.close()
+    assert [] == list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmkit import ConfigurationError, EmbeddingResponse, Usage, Vectors
+from llmkit import CheckpointError, EmbeddingResponse, Usage, Vectors
 from llmkit.retrieval import RetrieverError
 from llmkit.retrieval.checkpoint import Checkpoint
 from llmkit.retrieval.loading import Load
@@ -18,18 +18,21 @@ class Told:
     """Remembers what it is told."""
 
     def __init__(self) -> None:
-        self.counts: list[int] = []
+        self.facts: list[tuple[int, int | None, int]] = []
         self.closed = False
 
-    def update(self, count: int) -> None:
-        self.counts.append(count)
+    def show(self, done: int, total: int | None, failed: int) -> None:
+        self.facts.append((done, total, failed))
 
     def close(self) -> None:
         self.closed = True
 
 
 def load(*texts: str, size: int = 2, checkpoint: Checkpoint | None = None, progress: Any = None) -> Load:
-    return Load(as_documents(texts, None, None, made_by="m"), batch_size=size, checkpoint=checkpoint, progress=progress)
+    found = as_documents(texts, None, None, made_by="m")
+    made = Load(found, batch_size=size, open_checkpoint=None if checkpoint is None else lambda: checkpoint, progress=progress)
+    made.open()
+    return made
 
 
 def answer(count: int, cost: Decimal | None = Decimal("0.1")) -> EmbeddingResponse:
@@ -40,8 +43,10 @@ def carried_out(work: Load, cost: Decimal | None = Decimal("0.1")) -> list[list[
     """Do all of *work* and return the texts of its batches."""
     batches = []
     while (batch := work.next()) is not None:
-        work.records(batch.documents, answer(len(batch.documents), cost))
-        work.end(batch, batch.documents)
+        with work.carrying(batch):
+            work.records(batch.documents, answer(len(batch.documents), cost))
+            work.end(batch, batch.documents)
+        work.arrived(batch)
         batches.append([document.text for document in batch.documents])
     return batches
 
@@ -50,7 +55,7 @@ def test_documents_go_out_in_batches() -> None:
     """In their order, each once, however often it stands there."""
     told = Told()
     work = load("a", "b", "a", "c", "d", "e", "a", progress=told)
-    work.begin()
+    work.arrived()
 
     batches = carried_out(work)
     done = work.result()
@@ -58,7 +63,7 @@ def test_documents_go_out_in_batches() -> None:
 
     assert [["a", "b"], ["c", "d"], ["e"]] == batches
     assert (7, 5, 2, 5, Decimal("0.3")) == (len(done.ids), done.added, done.skipped, done.usage.input_tokens, done.cost)
-    assert ([4, 2, 1], True) == (told.counts, told.closed)
+    assert ([(4, 7, 0), (6, 7, 0), (7, 7, 0)], True) == (told.facts, told.closed)
 
 
 def test_a_price_that_is_not_known_makes_a_cost_that_is_not() -> None:
@@ -80,23 +85,24 @@ def test_what_the_store_has_is_missing_nothing() -> None:
     assert [first.id, second.id] == batch.ids
 
 
-def test_the_first_failure_is_the_one() -> None:
-    """No batch goes out after it, those under way are told, and what they finish counts."""
+def test_once_it_is_left_no_batch_goes_out() -> None:
+    """Those under way are told, and what they finish counts."""
     work = load("a", "b", "c", "d", "e")
-    one, other = work.next(), work.next()
+    one, other, late = work.next(), work.next(), work.next()
     assert one is not None
     assert other is not None
+    assert late is not None
     failure = RetrieverError("first")
 
-    work.stop(failure)
-    work.stop(RetrieverError("second"))
-    work.end(one, one.documents)
+    with work.carrying(one), work.carrying(other):
+        patience = work.leave()
+        work.end(one, one.documents)
+    with work.carrying(late):
+        work.tell(failure)
 
-    assert None is work.next()
-    assert [True, True] == [one.cut.is_made, other.cut.is_made]
-    with pytest.raises(RetrieverError, match="first"):
-        work.result()
-    assert {"done": 2, "total": 5} == failure.metadata
+    assert (None, 60.0) == (work.next(), patience)
+    assert [True, True, True] == [batch.cut.is_made for batch in (one, other, late)]
+    assert {"done": 2, "total": 5, "kept": True} == failure.metadata
 
 
 def test_a_checkpoint_is_written_before_anything_is_reported(tmp_path: Any) -> None:
@@ -111,12 +117,22 @@ def test_a_checkpoint_is_written_before_anything_is_reported(tmp_path: Any) -> N
     told = Told()
     again = load("a", "b", "c", "a", checkpoint=checkpoint, progress=told)
 
-    again.begin()
+    again.arrived()
 
-    assert ([3], 1) == (told.counts, again.batches)
+    assert ([(3, 4, 0)], 1) == (told.facts, again.batches)
     again.check_store(7)
-    with pytest.raises(ConfigurationError, match="has 2 documents, the store has none"):
+    with pytest.raises(CheckpointError, match="tells of 2 documents, the store has none"):
         again.check_store(0)
     again.close()
-    with pytest.raises(ValueError, match="closed"):
+    with pytest.raises(CheckpointError, match="was closed"):
         checkpoint.note([])
+
+
+def test_a_checkpoint_that_is_opened_too_late_is_closed(tmp_path: Any) -> None:
+    """By a task that was cancelled meanwhile: the next can have it."""
+    work = Load(as_documents(["a"], None, None, made_by="m"), batch_size=1, open_checkpoint=lambda: Checkpoint(tmp_path / "run", {}))
+    work.close()
+
+    work.open()
+
+    Checkpoint(tmp_path / "run", {}).close()

@@ -1,4 +1,9 @@
-"""How far a batch is: shown by tqdm, or told to a function. The only home of tqdm."""
+"""
+How far something is: drawn by tqdm in terminals and notebooks, or told to a function. The only home of tqdm.
+
+Rule: whatever takes ``progress=`` takes the same: True, or a function of done, total (None where it is not known) and failed. What is
+done includes what failed, and what an earlier run has done. Where the first failure ends everything, failed is 0.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,7 @@ ProgressArgument: TypeAlias = "bool | Report | None"
 
 
 class Progress(Protocol):
-    """Is told how far a batch is, in the thread that takes the items."""
+    """Is told how far it is, by one at a time."""
 
     def show(self, done: int, total: int | None, failed: int) -> None: ...
 
@@ -51,9 +56,9 @@ class Bar:
         self._bar.close()
 
 
-def progress_of(value: Any, total: int | None) -> Progress | None:
+def progress_of(value: Any, total: int | None, *, unit: str = "item", title: str | None = None) -> Progress | None:
     """
-    Return what a user gave as ``progress=``.
+    Return what a user gave as ``progress=``, for *total* of *unit*; *title* stands before the bar.
 
     Raises:
         ConfigurationError: If it is neither a flag nor callable, or tqdm is not there.
@@ -70,4 +75,4 @@ def progress_of(value: Any, total: int | None) -> Progress | None:
     except ModuleNotFoundError:
         msg = "progress=True needs tqdm: pip install 'llmkit[progress]'. Or pass a function of done, total and failed."
         raise ConfigurationError(msg) from None
-    return Bar(tqdm(total=total, unit="item"))
+    return Bar(tqdm(total=total, unit=unit, desc=title))

@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from llmkit.errors import CheckpointError
@@ -27,32 +28,43 @@ _CLOSING = b'"}\n'
 _TAIL = len(_OPENING) + DIGITS + len(_CLOSING)
 
 
-def encoded(record: Mapping[str, Any]) -> bytes:
-    """Return *record* as a line, whose last field is the checksum of what is before it. What JSON does not know is told by its ``repr``."""
-    body = json.dumps(record, separators=(",", ":"), default=repr).encode("ascii")[:-1]
-    return b"".join((body, _OPENING, _sum(body), _CLOSING))
+def encoded(record: Mapping[str, Any], plain: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
+    """
+    Return *record* as a line, whose last field is the checksum of what is before it. What JSON does not know is told by its ``repr``.
+
+    *plain* has fields more, long texts that JSON would write as they are: to have it look at each of their characters takes longer than
+    all the rest.
+    """
+    parts = [json.dumps(record, separators=(",", ":"), default=repr).encode("ascii")[:-1]]
+    for name, text in plain.items():
+        parts += [b',"%s":"' % name.encode("ascii"), text, b'"']
+    return b"".join((*parts, _OPENING, _sum(*parts), _CLOSING))
 
 
 def decoded(line: bytes) -> dict[str, Any] | None:
     """Return the record that *line* holds, without its checksum; None if it is not whole."""
-    body = line[:-_TAIL]
+    body = memoryview(line)[:-_TAIL]
     if line[-_TAIL:] != b"".join((_OPENING, _sum(body), _CLOSING)):
         return None
-    record: dict[str, Any] = json.loads(body + b"}")
+    record: dict[str, Any] = json.loads(str(body, "ascii") + "}")
     return record
 
 
-def _sum(body: bytes) -> bytes:
-    return sha256(body).hexdigest()[:DIGITS].encode("ascii")
+def _sum(*parts: bytes | memoryview) -> bytes:
+    digest = sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:DIGITS].encode("ascii")
 
 
-def read_records(path: str | os.PathLike[str], first: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_records(path: str | os.PathLike[str], first: bytes, of: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     Yield the records of the log at *path* with their offsets, and repair its end.
 
     Args:
         path: The log, which may be empty or not there.
         first: How a log's first line begins: nothing of another file is ever cut off.
+        of: What it should be a checkpoint of, for the error.
 
     Raises:
         CheckpointError: If it is no log, or a line of it is damaged.
@@ -69,13 +81,13 @@ def read_records(path: str | os.PathLike[str], first: bytes) -> Iterator[tuple[i
         for line in file:
             number += 1
             if number == 1 and not line.startswith(first) and not first.startswith(line):
-                msg = f"{os.fspath(path)} is no checkpoint of a batch, so it is left as it is."
+                msg = f"{os.fspath(path)} is no checkpoint of {of}, so it is left as it is."
                 raise CheckpointError(msg)
             record = decoded(line)
             if record is None and line.endswith(b"\n"):
                 msg = (
                     f"Line {number} of {os.fspath(path)} is damaged: its checksum does not fit. Take the file from a backup, or delete "
-                    "that line, whose item is then asked once more."
+                    "that line: what it told is then done once more."
                 )
                 raise CheckpointError(msg, metadata={"line": number})
             if record is None:
@@ -122,14 +134,14 @@ class Log:
         self._is_syncing = False
         self._broken: OSError | None = None
 
-    def append(self, record: Mapping[str, Any], *, durable: bool = True) -> None:
+    def append(self, record: Mapping[str, Any], plain: Mapping[str, bytes] = MappingProxyType({}), *, durable: bool = True) -> None:
         """
-        Write *record*, and if *durable*, return only when it is on the disk.
+        Write *record*, and *plain* as ``encoded`` says; if *durable*, return only when it is on the disk.
 
         Raises:
             CheckpointError: If it cannot be written.
         """
-        line = encoded(record)
+        line = encoded(record, plain)
         with self._moved:
             self._check()
             self._write(line)

@@ -7,16 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.dialects.embedding import Limits
-from llmkit.dialects.openai_embeddings import OpenAIEmbeddings
-from llmkit.embedding import cut, pieces
+from llmkit.embedding.cutting import check_not_empty, cut
 from llmkit.errors import ConfigurationError
-from llmkit.models.embedding import make_embedding_request
 
 
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=60).map(tuple), st.integers(1, 10), st.none() | st.integers(1, 50))
 def test_nothing_is_lost_doubled_or_moved(inputs: tuple[str, ...], most: int, tokens: int | None) -> None:
     """And no piece is too large, or empty."""
-    groups = cut(inputs, Limits(most, tokens), "m")
+    groups = [inputs[group] for group in cut(inputs, Limits(most, tokens), "m")]
 
     assert inputs == tuple(text for group in groups for text in group)
     assert all(1 <= len(group) <= most for group in groups)
@@ -24,7 +22,7 @@ def test_nothing_is_lost_doubled_or_moved(inputs: tuple[str, ...], most: int, to
 
 def test_inputs_are_cut_by_their_number() -> None:
     """Where that is what limits them."""
-    assert [2, 2, 1] == [len(group) for group in cut(("a",) * 5, Limits(2), "m")]
+    assert [2, 2, 1] == [group.stop - group.start for group in cut(("a",) * 5, Limits(2), "m")]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +30,9 @@ def test_inputs_are_cut_by_their_number() -> None:
 )
 def test_inputs_are_cut_by_their_tokens(text: str, tokens: int) -> None:
     """With room to spare, since it is an estimate. (The numbers are those of cl100k_base.)"""
-    groups = cut((text,) * 50, Limits(1000, 1000), "text-embedding-3-small")
+    inputs = (text,) * 50
+
+    groups = [inputs[group] for group in cut(inputs, Limits(1000, 1000), "text-embedding-3-small")]
 
     assert len(groups) > 2
     assert all(len(group) * tokens <= 1000 for group in groups)
@@ -42,20 +42,17 @@ def test_a_text_that_is_too_long_stands_alone() -> None:
     """Its model says whether it really is."""
     long = "word " * 5000
 
-    assert [1, 1, 2] == [len(group) for group in cut(("a", long, "b", "c"), Limits(10, 1000), "m")]
+    assert [1, 1, 2] == [group.stop - group.start for group in cut(("a", long, "b", "c"), Limits(10, 1000), "m")]
 
 
-def test_a_request_that_fits_is_left_as_it_is() -> None:
-    """It is the same one."""
-    request = make_embedding_request(["a", "b"], model="m")
-
-    assert [request] == pieces(request, OpenAIEmbeddings(), "openai")
+def test_nothing_is_cut_into_nothing() -> None:
+    """There is no empty request."""
+    assert [] == list(cut((), Limits(10), "m"))
 
 
 def test_an_empty_input_is_refused_by_its_place() -> None:
-    """Where the provider refuses it; elsewhere it is the provider's matter."""
-    request = make_embedding_request(["a", ""], model="m")
+    """Where the provider refuses it."""
+    check_not_empty(["a", "b"], "openai")
 
-    assert [request] == pieces(request, OpenAIEmbeddings(takes_empty=True), "acme")
     with pytest.raises(ConfigurationError, match=r"inputs\[1\] is empty, which openai refuses"):
-        pieces(request, OpenAIEmbeddings(takes_empty=False), "openai")
+        check_not_empty(["a", ""], "openai")

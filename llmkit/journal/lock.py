@@ -1,5 +1,5 @@
 """
-A lock file: only one process, and one batch in it, goes on with a checkpoint.
+A lock file: only one process, and one call in it, goes on with a checkpoint.
 
 The lock is that of the operating system, which ends with its holder. What the file says (process, start time, host) is for people, and for
 file systems whose locks hold nothing: there an owner that is seen to live is respected all the same.
@@ -26,7 +26,7 @@ class Lock:
     The lock at *path*, held until ``release`` or the end of the process.
 
     Raises:
-        CheckpointError: If another batch holds it; the message names its process.
+        CheckpointError: If another holds it; the message names its process.
     """
 
     def __init__(self, path: str) -> None:

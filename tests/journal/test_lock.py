@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from llmkit.batch import lock as locks
-from llmkit.batch.lock import Lock
 from llmkit.errors import CheckpointError
+from llmkit.journal import lock as locks
+from llmkit.journal.lock import Lock
 
 HOLDER = """
 import sys
-from llmkit.batch.lock import Lock
+from llmkit.journal.lock import Lock
 lock = Lock(sys.argv[1])
 print("held", flush=True)
 sys.stdin.read()
@@ -110,7 +110,7 @@ def test_a_torn_lock_file_holds_nothing(tmp_path: Path) -> None:
 
 FORKING = """
 import os, sys
-from llmkit.batch.lock import Lock
+from llmkit.journal.lock import Lock
 lock = Lock(sys.argv[1])
 child = os.fork()
 if child == 0:
