@@ -229,6 +229,8 @@ class Elsewhere:
             elif parcel.grant is not None and _is_short(item) and brought.spent:
                 again.append(asked)  # the others of its chunk cost more than was foreseen; here more may be left
             else:
+                if parcel.grant is not None:
+                    _explain(item.error, parcel.grant)
                 there.append((asked.question, item))
         items = self._run.settle([question for question, _ in there], [item for _, item in there])
         if isinstance(brought.raised, Exception):
@@ -259,6 +261,13 @@ class Elsewhere:
 def _is_short(item: BatchItem) -> bool:
     """Whether nothing of *item* was sent, for want of what was granted for its chunk."""
     return isinstance(item.error, BudgetExceededError) and not item.attempts
+
+
+def _explain(error: LLMKitError | None, grant: Grant) -> None:
+    """Let *error* not speak of a budget that is *grant*, of which its reader knows nothing."""
+    if isinstance(error, BudgetExceededError) and error.metadata.get("limit") == str(grant.amount):
+        error.message = f"This call may cost ${error.metadata['estimate']}, which the budget has not left for its part of the batch."
+        error.args = (error.message,)
 
 
 def _lost(run: Run, parcel: Parcel, error: BaseException) -> list[BatchItem]:
