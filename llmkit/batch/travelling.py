@@ -15,7 +15,7 @@ import time
 import traceback
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import Context
 from decimal import Decimal
@@ -27,12 +27,14 @@ from llmkit._fork import renewed_in_child
 from llmkit.batch.items import BatchItem
 from llmkit.batch.questions import Question
 from llmkit.catalogue.registry import register_all, registered
+from llmkit.config.references import Referenced, referenced
 from llmkit.metering import Tracker, tracked_by
 from llmkit.models.price import EXACT
 from llmkit.models.usage import Usage
 from llmkit.resilience.budget import Budget, budget
 from llmkit.resilience.deadline import Deadline, held_to
 from llmkit.settings import Settings
+from llmkit.targets import Target
 
 if TYPE_CHECKING:
     from llmkit.client import Client
@@ -75,6 +77,13 @@ class Brought(NamedTuple):
     trace: str = ""
 
 
+class Unread(NamedTuple):
+    """A reference on its way: it is read where the client is made. Whatever a mere ``loads`` raises, a worker may not survive."""
+
+    text: str
+    base: str
+
+
 class Traveller:
     """A client that is made at its destination, when it is first needed. Raises ``ConfigurationError`` if it cannot travel."""
 
@@ -84,7 +93,7 @@ class Traveller:
         settings.portable()  # raises now what would be raised on the way
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arrived, (self._name, self._settings.portable(), registered())
+        return _arrived, (self._name, _replaced(self._settings.portable(), _put_off), registered())
 
     def client(self) -> Client:
         return _clients.find(self._name, self._settings.portable())
@@ -99,6 +108,28 @@ class _Arrived:
 
     def client(self) -> Client:
         return _clients.find(self._name, self._state)
+
+
+def _put_off(value: Any) -> Any:
+    return Unread(value.reference, value.base) if isinstance(value, Referenced) else value
+
+
+def _read(value: Any) -> Any:
+    return referenced(*value) if isinstance(value, Unread) else value
+
+
+def _replaced(value: Any, by: Callable[[Any], Any]) -> Any:
+    """Return *value* with all that it holds replaced *by* something."""
+    found = by(value)
+    if found is not value:
+        return found
+    if type(value) is dict:
+        return {name: _replaced(item, by) for name, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_replaced(item, by) for item in value)
+    if isinstance(value, Target):
+        return evolve(value, **_replaced(value.own, by))
+    return value
 
 
 def _arrived(name: str, state: dict[str, Any], prices: Mapping[Any, Any]) -> _Arrived:
@@ -124,7 +155,7 @@ class _Clients:
             client = self._made.get(name)
             if client is None:
                 client = Client.__new__(Client)
-                client.__setstate__(state)
+                client.__setstate__(_replaced(state, _read))
                 self._made[name] = client
                 while len(self._made) > CLIENTS_KEPT:
                     self._made.popitem(last=False)  # not closed: a chunk may still be at work with it

@@ -27,8 +27,10 @@ from llmkit import (
     Price,
     QuotaExceededError,
     StructuredOutputError,
+    Target,
     Tool,
 )
+from llmkit.config.references import referenced
 from llmkit.testing import FakeServer, RecordedRequest, Reply
 
 Connect = Callable[..., Any]
@@ -266,6 +268,26 @@ def test_a_client_without_its_key_there_is_told_of(travelling: Connect, server: 
     assert [result.stopped] * 2 == result.errors
     assert "OPENAI_API_KEY" in str(result.stopped)
     assert (0, False) == (server.hits, result.stopped.maybe_billed)
+
+
+def test_a_reference_is_read_there(
+    face: Any, server: FakeServer, pool: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """Wherever in the client it is. One that leads nowhere there is told of, and no process dies of it."""
+    server.always(lambda request: Reply.error(404) if request.json["model"] == "gone" else echo(request))
+    file = tmp_path / "key"
+    file.write_text("sk-of-the-file-0123")
+    monkeypatch.setenv("A_KEY_OF_THIS_PROCESS", "sk-test-0123456789")
+    elsewhere = Target("openai/gpt-4o", api_keys=[referenced(f"file:{file}")], base_url=server.url("openai"))
+    config = {"model": "openai/gone", "api_key": f"file:{file}", "base_url": server.url("openai"), "fallbacks": [elsewhere]}
+
+    found = face.made("from_config", config).batch(["a"], executor=pool)
+    missing = face.made("from_config", {**config, "api_key": "env:A_KEY_OF_THIS_PROCESS"}).batch(["a"], executor=pool)
+
+    assert ["re: a"] == texts(found)
+    assert ["sk-of-the-file-0123"] * 2 == [request.key for request in server.requests]
+    assert isinstance(missing.stopped, ConfigurationError)
+    assert "The environment variable A_KEY_OF_THIS_PROCESS is not set" in missing.stopped.message
 
 
 def test_a_question_that_cannot_travel_is_named(travelling: Connect, server: FakeServer, pool: ProcessPoolExecutor) -> None:
