@@ -309,7 +309,11 @@ class ToolLoopLimitError(LLMKitError):
 
 
 class BatchError(LLMKitError):
-    """Some items of a batch failed; ``errors`` holds the error of each by its index."""
+    """
+    Some items of a batch failed; ``errors`` holds the error of each by its index.
+
+    Also what ends a batch whose executor lost a process or took no more: then ``errors`` holds those that it was asking.
+    """
 
     default_kind = "batch"
 

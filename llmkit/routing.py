@@ -26,7 +26,7 @@ from llmkit.models.reading import as_messages
 from llmkit.models.request import check_seconds
 from llmkit.models.response import CompletionResponse
 from llmkit.providers import embedding_providers
-from llmkit.resilience.budget import Reservation, current_budgets, reserve
+from llmkit.resilience.budget import Amount, Budget, Reservation, current_budgets, reserve
 from llmkit.resilience.deadline import Deadline, current_deadline
 from llmkit.resilience.hedge import HedgePolicy
 from llmkit.settings import Settings
@@ -89,6 +89,15 @@ class Router:
     def endpoint(self, model: str | None) -> Endpoint:
         """Return the endpoint for *model*, or the client's own. Raises ``ConfigurationError`` if it cannot be told."""
         return self.default if model is None else self._endpoints.find(model)
+
+    def places(self, model: str | None) -> tuple[Endpoint, ...]:
+        """Return where a call may go: first where it goes first, unless the client has a strategy and no *model* is named."""
+        first = self.endpoint(model)
+        return (first, *(other.endpoint for other in self._candidates if other.endpoint is not first))
+
+    def reserve(self, estimate: Amount, budgets: Sequence[Budget]) -> Reservation:
+        """Set *estimate* aside in *budgets*, as a call does. May block where something is shared. Raises ``BudgetExceededError``."""
+        return self._reserve(estimate, budgets, what=self.default.label)
 
     def completion(
         self,

@@ -214,7 +214,8 @@ class Settings:
             raise ConfigurationError(msg)
         places: list[Settings | Target] = [self, *self.fallbacks]
         holds_key = any(_holds_key(place.api_key, place.api_keys, place.options) for place in places)
-        if (holds_key or holds_password(self.cache)) and not self.pickle_keys:
+        addresses = (self.cache, *(self.proxies or {}).values())
+        if (holds_key or any(holds_password(address) for address in addresses)) and not self.pickle_keys:
             msg = "This client holds a literal key, which is not pickled: set the provider's variable instead, or pass pickle_keys=True."
             raise ConfigurationError(msg)
         if self.shared is not None and self.shared.secrets and not self.pickle_keys:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -42,7 +43,7 @@ class AsyncWorkers(Protocol):
     @property
     def has_news(self) -> bool: ...
 
-    def hand(self, question: Question) -> None: ...
+    async def hand(self, question: Question) -> None: ...
 
     async def flush(self) -> None: ...
 
@@ -66,7 +67,7 @@ class AsyncCrew:
         self._items: asyncio.Queue[BatchItem | BaseException | None] = asyncio.Queue()
         self.under_way = 0
 
-    def hand(self, question: Question) -> None:
+    async def hand(self, question: Question) -> None:
         self.under_way += 1
         self._questions.put_nowait(question)
         if len(self._tasks) < min(self._size, self.under_way):
@@ -123,11 +124,12 @@ class AsyncStaff:
 
     def __init__(self, staff: Staff) -> None:
         self._staff = staff
-        self._loop = asyncio.get_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which it is awaited, which need not run yet
         self._back: asyncio.Queue[Future[Any]] = asyncio.Queue()
         staff.report = self._report
 
     def _report(self, future: Future[Any]) -> None:
+        assert self._loop is not None  # nothing was handed over before
         with contextlib.suppress(RuntimeError):  # the loop may be closed by then
             self._loop.call_soon_threadsafe(self._back.put_nowait, future)
 
@@ -137,26 +139,43 @@ class AsyncStaff:
 
     @property
     def has_news(self) -> bool:
-        return not self._back.empty()
+        return self._staff.has_ready or not self._back.empty()
 
-    def hand(self, question: Question) -> None:
-        self._staff.hand(question)
+    async def hand(self, question: Question) -> None:
+        self._loop = asyncio.get_running_loop()
+        if self._staff.add(question):
+            await self._send(self._staff.size)
 
     async def flush(self) -> None:
-        self._staff.flush()
+        if self._staff.has_waiting:
+            await self._send(1)
+
+    async def _send(self, least: int) -> None:
+        if self._staff.blocks:
+            await aside(self._staff.send, least)
+        else:
+            self._staff.send(least)
 
     async def collect(self) -> list[BatchItem]:
-        return await aside(self._staff.settle, await self._back.get())
+        if not self._staff.has_ready:
+            try:
+                future = await asyncio.wait_for(self._back.get(), self._staff.patience)
+            except asyncio.TimeoutError:
+                self._staff.give_up()
+            else:
+                await aside(self._staff.receive, future)
+        return self._staff.taken()
 
     def leave(self) -> None:
         self._staff.leave()
 
     async def wait(self, seconds: float) -> None:
         self.leave()
-        until = self._loop.time() + seconds
-        while self.under_way and (left := until - self._loop.time()) > 0:
+        until = time.monotonic() + seconds
+        while self._staff.has_out and (left := until - time.monotonic()) > 0:
             with contextlib.suppress(asyncio.TimeoutError):
                 self._staff.bury(await asyncio.wait_for(self._back.get(), left))
+        self._staff.abandon()
 
 
 class AsyncWindow:
@@ -175,7 +194,7 @@ class AsyncWindow:
         """To look costs a request."""
         return False
 
-    def hand(self, question: Question) -> None:
+    async def hand(self, question: Question) -> None:
         self._desk.take(question)
 
     async def flush(self) -> None:
@@ -295,7 +314,7 @@ async def driven(run: Run, workers: AsyncWorkers) -> AsyncGenerator[BatchItem, N
                     for item in run.arrived(step):
                         yield item
                 else:
-                    workers.hand(step)
+                    await workers.hand(step)
                 if loop.time() - breathed > BREATH:
                     await asyncio.sleep(0)
                     breathed = loop.time()

@@ -47,6 +47,16 @@ def test_only_those_whose_keys_are_there_are_really_asked(server: FakeServer) ->
     assert "ollama/llama3.2" in done.stderr
 
 
+def test_a_batch_is_asked_by_the_processes_of_ray() -> None:
+    """Where Ray is: it is large, and so no part of what developing needs."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+
+    done = run("ray_executor.py", RAY_USAGE_STATS_ENABLED="0")
+
+    assert 0 == done.returncode, done.stderr
+    assert re.fullmatch(r"100 answers for \$0\.\d+, from [12] processes\n", done.stdout)
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_every_example_is_run_here(path: Path) -> None:
     """One that nobody runs goes stale."""

@@ -1,95 +1,38 @@
 """
 A batch at an ``Executor`` of the user's: threads, processes, Dask, whatever there is.
 
-Rule 1: to other processes a client travels by pickle, without its literal keys, and is made once in each of them.
-Rule 2: what holds in one process cannot hold in several: a budget is refused. A deadline travels; what was used is counted here.
-Rule 3: only this process writes the checkpoint. What is done elsewhere, and has not come back when this one is killed, is asked again.
+Rule 1: what holds around the batch holds wherever it is asked: a deadline travels, budgets are kept here and grant a part to what leaves
+        (``llmkit.batch.purse``), what was used is counted here. Only what is ``shared`` is kept by all.
+Rule 2: only this process writes the checkpoint. What is done elsewhere, and has not come back when this one is killed, is asked again.
+Rule 3: what an executor loses is an item's error, and the end of the batch: nothing more is asked, what is there is kept. What may have
+        been asked and paid for is never asked again by itself.
 """
 
 from __future__ import annotations
 
-import contextvars
 import queue
 import time
-import uuid
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from llmkit.batch.items import BatchItem
+from llmkit.batch.purse import Asked, Grant
 from llmkit.batch.questions import Question
-from llmkit.errors import ConfigurationError
-from llmkit.metering import Tracker, current_trackers
-from llmkit.resilience.budget import current_budgets
-from llmkit.resilience.deadline import current_deadline, deadline
-from llmkit.settings import SETTINGS, Settings
+from llmkit.batch.work import Elsewhere, Here, Parcel, Refused, Work, ended
+from llmkit.errors import DeadlineExceededError, LLMKitError
 
 if TYPE_CHECKING:
     from llmkit.batch.run import Run
-    from llmkit.client import Client
     from llmkit.models.response import CompletionResponse
 
-__all__ = ["Staff", "Traveller", "staff"]
+__all__ = ["Staff", "staff"]
 
 CHUNKS_AHEAD = 128  # more than there are workers, as a rule: how many there are an Executor does not tell
-CLIENTS_KEPT = 4  # in a process, of different batches
-
-
-class Traveller:
-    """A client that travels as its settings, and is made at its destination when it is first needed."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._name = uuid.uuid4().hex
-        settings.portable()  # raises now what would be raised on the way
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _arrived, (self._name, self._settings.portable())
-
-    def client(self) -> Client:
-        return _client(self._name, self._settings.portable())
-
-
-class _Arrived:
-    """A traveller at its destination."""
-
-    def __init__(self, name: str, state: dict[str, Any]) -> None:
-        self._name = name
-        self._state = state
-
-    def client(self) -> Client:
-        return _client(self._name, self._state)
-
-
-_clients: OrderedDict[str, Client] = OrderedDict()
-
-
-def _arrived(name: str, state: dict[str, Any]) -> _Arrived:
-    return _Arrived(name, state)
-
-
-def _client(name: str, state: dict[str, Any]) -> Client:
-    from llmkit.client import Client
-
-    client = _clients.get(name)
-    if client is None:
-        client = Client.__new__(Client)
-        client.__setstate__(state)
-        _clients[name] = client
-        while len(_clients) > CLIENTS_KEPT:
-            _clients.popitem(last=False)  # not closed: a chunk may still be at work with it
-    return client
-
-
-def answered(traveller: Traveller | _Arrived, questions: Sequence[Question], concurrency: int, seconds: float | None) -> list[BatchItem]:
-    """Return the items of *questions*, asked here, *concurrency* at a time, in *seconds*."""
-    with nullcontext() if seconds is None else deadline(max(seconds, 0.001)):
-        found = traveller.client().batch([dict(question.arguments) for question in questions], max_concurrency=concurrency)
-    return [evolve(item, index=question.index) for question, item in zip(questions, found, strict=True)]
 
 
 def staff(run: Run, complete: Callable[..., CompletionResponse] | None = None) -> Staff:
@@ -98,88 +41,29 @@ def staff(run: Run, complete: Callable[..., CompletionResponse] | None = None) -
     of the same settings, as threads have use for the sync one only.
 
     Raises:
-        ConfigurationError: If the client cannot travel, or has what cannot hold in several processes.
+        ConfigurationError: If the client cannot travel.
     """
     executor = run.options.executor
     assert executor is not None  # asked for
     if isinstance(executor, ThreadPoolExecutor):
-        if complete is not None:
-            return Staff(run, executor, Here(run, complete))
-        return Staff(run, executor, Here(run, _of_twin(run.router.settings), (run.router.tracker,)))
+        return Staff(run, executor, Here(run, complete))
     return Staff(run, executor, Elsewhere(run))
-
-
-def _of_twin(settings: Settings) -> Callable[..., CompletionResponse]:
-    from llmkit.client import Client
-
-    if settings.transport is not None:
-        msg = "A client with an asynchronous transport of its own cannot be used in threads."
-        raise ConfigurationError(msg)
-    client = Client.__new__(Client)
-    client.__setstate__({name: getattr(settings, name) for name in SETTINGS})
-    return client.complete
-
-
-class Here:
-    """Work for threads of this process: one question each, as they are what asks several at a time. *trackers* did not see it."""
-
-    size = 1
-
-    def __init__(self, run: Run, complete: Callable[..., CompletionResponse], trackers: tuple[Tracker, ...] = ()) -> None:
-        self._run = run
-        self._trackers = trackers
-        self._complete = complete
-        self._context = contextvars.copy_context()
-
-    def submit(self, executor: Executor, questions: list[Question]) -> Future[Any]:
-        return executor.submit(self._context.copy().run, self._run.ask, questions[0], self._complete)
-
-    def settle(self, questions: list[Question], found: Any) -> list[BatchItem]:
-        items = [] if found is None else [found]
-        _count(items, self._trackers)
-        return items
-
-
-class Elsewhere:
-    """Work for other processes: a chunk of questions, of which ``max_concurrency`` are asked at a time."""
-
-    def __init__(self, run: Run) -> None:
-        if run.router.settings.budget is not None or current_budgets():
-            msg = "A budget is kept in one process, and this executor has others: use threads, or do without."
-            raise ConfigurationError(msg)
-        self._run = run
-        self._traveller = Traveller(run.router.settings)
-        self._deadline = current_deadline()
-        self._trackers = (run.router.tracker, *current_trackers())
-        self.size = 2 * run.options.max_concurrency
-
-    def submit(self, executor: Executor, questions: list[Question]) -> Future[Any]:
-        self._run.begin(questions)
-        seconds = None if self._deadline is None else self._deadline.remaining()
-        return executor.submit(answered, self._traveller, questions, self._run.options.max_concurrency, seconds)
-
-    def settle(self, questions: list[Question], found: Any) -> list[BatchItem]:
-        _count(found, self._trackers)
-        return self._run.settle(questions, found)
-
-
-def _count(items: Sequence[BatchItem], trackers: tuple[Tracker, ...]) -> None:
-    for item in items:
-        if item.response is not None and not item.response.cached:
-            last = item.attempts[-1]
-            for tracker in trackers:
-                tracker.add(f"{last.provider}/{last.model}", item.response.usage, item.response.cost)
 
 
 class Staff:
     """Those at *executor* who ask."""
 
-    def __init__(self, run: Run, executor: Executor, work: Here | Elsewhere) -> None:
+    def __init__(self, run: Run, executor: Executor, work: Work) -> None:
         self._run = run
         self._executor = executor
         self._work = work
-        self._chunk: list[Question] = []
-        self._out: dict[Future[Any], list[Question]] = {}
+        # Others may have begun what they let us cancel.
+        self._is_frank = isinstance(executor, (ThreadPoolExecutor, ProcessPoolExecutor))
+        self._waiting: deque[Asked] = deque()
+        self._has_to_wait = False  # for what is out, before anything else can go
+        self._is_broken = False
+        self._out: dict[Future[Any], Parcel] = {}
+        self._ready: list[BatchItem] = []
         self._back: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self.report: Callable[[Future[Any]], object] = self._back.put  # is told, in whatever thread, what is done
         self.under_way = 0
@@ -187,36 +71,139 @@ class Staff:
 
     @property
     def has_news(self) -> bool:
-        return not self._back.empty()
+        return bool(self._ready) or not self._back.empty()
+
+    @property
+    def blocks(self) -> bool:
+        """Whether ``flush`` may wait for a disk or a network."""
+        return self._work.blocks
+
+    @property
+    def size(self) -> int:
+        """How many questions are a chunk."""
+        return self._work.size
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there are questions that were not handed over yet."""
+        return bool(self._waiting)
+
+    @property
+    def has_out(self) -> bool:
+        """Whether something is out."""
+        return bool(self._out)
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether there are items now."""
+        return bool(self._ready)
+
+    @property
+    def patience(self) -> float | None:
+        """For how many seconds to wait for what is out, before ``give_up``; None without end."""
+        return self._work.patience
+
+    def add(self, question: Question) -> bool:
+        """Take *question*, and return whether a chunk is full that could go."""
+        self.under_way += 1
+        try:
+            self._waiting.append(self._work.look(question))
+        except LLMKitError as error:
+            self._ready += self._run.failed([question], error)
+        return len(self._waiting) >= self._work.size and not self._has_to_wait
 
     def hand(self, question: Question) -> None:
-        self.under_way += 1
-        self._chunk.append(question)
-        if len(self._chunk) == self._work.size:
-            self.flush()
+        if self.add(question):
+            self.send(self._work.size)
 
     def flush(self) -> None:
-        questions, self._chunk = self._chunk, []
-        if questions:
-            future = self._work.submit(self._executor, questions)
-            self._out[future] = questions
-            future.add_done_callback(self.report)
+        self.send()
+
+    def send(self, least: int = 1) -> None:
+        """Hand over what waits, as long as there are *least* questions that can go."""
+        while len(self._waiting) >= least:
+            if self._run.stopped is not None:
+                self._ready += self._run.unasked([asked.question for asked in self._waiting])
+                self._waiting.clear()
+                return
+            try:
+                parcel = self._work.pack(list(islice(self._waiting, self._work.size)), can_wait=bool(self._out))
+            except LLMKitError as error:
+                self._ready += self._run.failed([self._waiting.popleft().question], error)
+                continue
+            self._has_to_wait = parcel is None
+            if parcel is None:
+                return
+            for _ in parcel.asked:
+                self._waiting.popleft()
+            self._submit(parcel)
+
+    def _submit(self, parcel: Parcel) -> None:
+        try:
+            future = self._work.submit(self._executor, parcel)
+        except LLMKitError:  # it cannot be logged
+            self._forsake(parcel, is_sent=False)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever an executor raises
+            future = Future()
+            refusal = Refused()
+            refusal.__cause__ = error
+            future.set_exception(refusal)
+        self._out[future] = parcel
+        future.add_done_callback(self.report)
 
     def collect(self) -> list[BatchItem]:
-        return self.settle(self._back.get())
+        if not self._ready:
+            try:
+                self.receive(self._back.get(timeout=self.patience))
+            except queue.Empty:
+                self.give_up()
+        return self.taken()
 
-    def settle(self, future: Future[Any]) -> list[BatchItem]:
-        """Return the items that *future* brings."""
-        questions = self._out.pop(future)
-        self.under_way -= len(questions)
-        if future.cancelled() and self._run.stopped is not None:
-            return self._run.unasked(questions)
-        items = self._work.settle(questions, future.result())
+    def taken(self) -> list[BatchItem]:
+        """Return the items that there are, once."""
+        ready, self._ready = self._ready, []
+        self.under_way -= len(ready)
+        return ready
+
+    def receive(self, future: Future[Any]) -> None:
+        """Take in what *future* brings."""
+        parcel = self._out.pop(future, None)
+        if parcel is None:
+            return  # nobody had waited for it any more
+        self._has_to_wait = False
+        if future.cancelled():
+            self._forsake(parcel, is_sent=not self._is_frank)
+            self._ready += ended(self._run, parcel, CancelledError("it was cancelled"))
+        else:
+            self._is_broken = self._is_broken or isinstance(future.exception(), BrokenExecutor)
+            items, again = self._work.opened(parcel, future)
+            self._ready += items
+            self._waiting.extendleft(reversed(again))
+            self.under_way -= len(parcel.asked) - len(items) - len(again)
         if self._run.stopped is not None:
             self.leave()
-        return items
+
+    def give_up(self) -> None:
+        """What is out has not come back in time, and is not waited for."""
+        for future, parcel in self._out.items():
+            is_sent = not (future.cancel() and self._is_frank)
+            self._forsake(parcel, is_sent=is_sent)
+            msg = "The deadline passed, and the executor has not brought this back."
+            self._ready += self._run.failed(parcel.questions, DeadlineExceededError(msg, maybe_billed=is_sent))
+        self._out.clear()
+        self._has_to_wait = False
+
+    @staticmethod
+    def _forsake(parcel: Parcel, *, is_sent: bool) -> None:
+        """Nothing of *parcel* comes back; *is_sent*: some of it may have been asked."""
+        if parcel.grant is not None:
+            (parcel.grant.lost if is_sent else parcel.grant.unused)()
 
     def leave(self) -> None:
+        if self._is_broken:
+            # It ends what is out by itself, and up to Python 3.11 trips over what was cancelled meanwhile, and leaves the rest as it is.
+            return
         for future in list(self._out):
             future.cancel()
 
@@ -227,11 +214,25 @@ class Staff:
             try:
                 self.bury(self._back.get(timeout=left))
             except queue.Empty:
-                return
+                break
+        self.abandon()
 
     def bury(self, future: Future[Any]) -> None:
         """Log what *future* brings, where it brings anything: nobody waits for it any more."""
-        if future.cancelled() or future.exception() is not None:
-            self.under_way -= len(self._out.pop(future))
+        with suppress(Exception):  # the batch ends with another
+            self.receive(future)
+
+    def abandon(self) -> None:
+        """What is still out is not waited for; what it has cost counts when it comes."""
+        out, self._out = self._out, {}
+        for future, parcel in out.items():
+            if parcel.grant is not None:
+                future.add_done_callback(partial(self._settle_late, parcel.grant))
+
+    def _settle_late(self, grant: Grant, future: Future[Any]) -> None:
+        if future.cancelled() and self._is_frank:
+            grant.unused()
+        elif future.cancelled() or future.exception() is not None:
+            grant.lost()
         else:
-            self.settle(future)
+            grant.spent(future.result().spent)

@@ -44,8 +44,8 @@ class BatchResult(Sequence[BatchItem]):
     """
     The items of a batch, a sequence: in the order of the prompts, or as they were completed where ``ordered=False`` was asked for.
 
-    ``stopped`` is the error that ended it early, None where it went to its end: an empty account, or no key that is left. The prompts
-    behind it have that error, and those of an iterator were not taken out of it.
+    ``stopped`` is the error that ended it early, None where it went to its end: an empty account, no key that is left, or an executor
+    that lost a part of it. The prompts behind it have that error, and those of an iterator were not taken out of it.
     """
 
     def __init__(self, items: Iterable[BatchItem] = (), stopped: LLMKitError | None = None) -> None:

@@ -215,6 +215,16 @@ class Run:
         """Return the items of *questions* that a batch which stopped did not ask any more."""
         return [item for question in questions if (item := self._unasked(question)) is not None]
 
+    def failed(self, questions: Sequence[Question], error: LLMKitError) -> list[BatchItem]:
+        """Return *questions* as items with *error*. In the log they stay as they are: under way, if they had been handed to somebody."""
+        return [_failed(question.index, error) for question in questions]
+
+    def stop(self, error: LLMKitError) -> None:
+        """Ask nothing more, because of *error*, unless there was a reason before."""
+        if self.stopped is None:
+            self.stopped = error
+            self._over.set()
+
     def _begin(self, question: Question) -> None:
         if self.checkpoint is not None:
             self.checkpoint.begin(question)
@@ -227,9 +237,8 @@ class Run:
 
     def _judged(self, question: Question, error: LLMKitError) -> BatchItem:
         # An item that names its own model may be the only one that goes there.
-        if self.stopped is None and "model" not in question.arguments and is_final(error):
-            self.stopped = error
-            self._over.set()
+        if "model" not in question.arguments and is_final(error):
+            self.stop(error)
         return _failed(question.index, error)
 
     def _ended(self, question: Question, item: BatchItem) -> BatchItem:

@@ -31,7 +31,7 @@ from llmkit.providers import Provider, find_provider, owner_of, split_model
 if TYPE_CHECKING:
     from decimal import Decimal
 
-__all__ = ["ModelRegistry", "cost_of", "facts_at", "maker_of"]
+__all__ = ["ModelRegistry", "cost_of", "facts_at", "maker_of", "register_all", "registered"]
 
 ABILITIES = tuple(attribute.name for attribute in fields(LLMCapabilities) if attribute.name.startswith("supports_"))
 LIMITS = ("max_tokens", "context_window")
@@ -166,6 +166,19 @@ class ModelRegistry:
 
 
 renewed_in_child(ModelRegistry)
+
+
+def registered() -> Mapping[tuple[str, str], Registration]:
+    """Return what was registered in this process of abilities, limits and prices, to be told to another."""
+    return ModelRegistry._state.registered
+
+
+def register_all(told: Mapping[tuple[str, str], Registration]) -> None:
+    """Let what was registered in another process hold in this one, too."""
+    with ModelRegistry._lock:
+        known = ModelRegistry._state.registered
+        if any(known.get(keys) != registration for keys, registration in told.items()):
+            ModelRegistry._state = State({**known, **told})
 
 
 def cost_of(provider: Provider, usage: Usage, *models: str, batch: bool = False) -> Decimal | None:

@@ -11,7 +11,7 @@ import pytest
 from llmkit import Client, ConfigurationError, LLMCapabilities, ModelRegistry, Price, Usage, register_provider
 from llmkit.catalogue import table
 from llmkit.catalogue.facts import facts_of
-from llmkit.catalogue.registry import cost_of, maker_of
+from llmkit.catalogue.registry import cost_of, maker_of, register_all, registered
 from llmkit.models.facts import ModelFacts
 from llmkit.providers import find_provider, owner_of
 
@@ -235,3 +235,17 @@ def test_the_rules_of_models_and_the_catalogue_agree() -> None:
 
     assert {} == lengths
     assert {} == thoughts
+
+
+def test_what_another_process_registered_holds_here() -> None:
+    """Before what was registered here of the same model, and beside all else."""
+    ModelRegistry.register("openai", "of-both", price=Price(input=1, output=1), max_tokens=100)
+    told = dict(registered())
+    ModelRegistry.register("openai", "of-both", price=Price(input=2, output=2))
+    ModelRegistry.register("openai", "of-here", price=Price(input=3, output=3))
+
+    register_all(told)
+
+    prices = [ModelRegistry.get_price("openai", model) for model in ("of-both", "of-here")]
+    assert [Decimal(1), Decimal(3)] == [price and price.input for price in prices]
+    assert 100 == ModelRegistry.get_capabilities("openai", "of-both").max_tokens

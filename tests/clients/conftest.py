@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import multiprocessing
 import os
 import random
 import socket
@@ -17,6 +18,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 import pytest
@@ -344,6 +346,40 @@ def face(request: pytest.FixtureRequest) -> Iterator[SyncFace | AsyncFace]:
     made: SyncFace | AsyncFace = SyncFace() if request.param == "sync" else AsyncFace()
     yield made
     made.close()
+
+
+# Each process has a key of its own, so that a server sees which of them asks.
+KEY_OF_PROCESS = "import os; os.environ['OPENAI_API_KEY'] = f'sk-test-{os.getpid():010}'"
+
+
+def two_processes() -> ProcessPoolExecutor:
+    # A fork of this process would have its threads' locks, and what is around the test.
+    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"), initializer=exec, initargs=(KEY_OF_PROCESS,))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    """Two other processes, which live as long as the module's tests."""
+    with two_processes() as made:
+        yield made
+
+
+@pytest.fixture
+def own_pool() -> Iterator[ProcessPoolExecutor]:
+    """Two other processes, for a test that ends them."""
+    with two_processes() as made:
+        yield made
+
+
+@pytest.fixture
+def travelling(face: SyncFace | AsyncFace, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Return a maker of clients that can travel to other processes, as their key is in the environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-here-012345")
+
+    def make(model: str = "openai/gpt-4o-mini", **arguments: Any) -> Any:
+        return face.client(model, **{"base_url": server.url("openai"), **arguments})
+
+    return make
 
 
 @pytest.fixture

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -426,116 +423,3 @@ def test_the_twin_takes_an_asynchronous_iterable(server: FakeServer) -> None:
     server.always(echo)
 
     assert [f"re: p{number}" for number in range(5)] == texts(asyncio.run(main()))
-
-
-# -- executors
-
-
-@pytest.fixture
-def key_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key by reference travels to other processes."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
-
-
-def traveller(face: Any, server: FakeServer, **arguments: Any) -> Any:
-    return face.client("openai/gpt-4o-mini", base_url=server.url("openai"), **arguments)
-
-
-def test_a_batch_goes_to_threads_of_the_users(connect: Connect, server: FakeServer) -> None:
-    """What holds around the call holds there, too."""
-    server.always(echo)
-    client = connect()
-
-    with ThreadPoolExecutor(3) as pool, llmkit.track() as seen:
-        result = client.batch([f"p{number}" for number in range(20)], executor=pool)
-
-    assert [f"re: p{number}" for number in range(20)] == texts(result)
-    assert result.cost == seen.estimated_cost == client.usage.estimated_cost
-
-
-@pytest.mark.usefixtures("key_in_environment")
-def test_what_a_cache_had_is_not_counted_twice(face: Any, server: FakeServer) -> None:
-    """Nor by processes elsewhere, whose caches are their own."""
-    server.always(echo)
-    client = traveller(face, server, cache=True)
-
-    result = client.batch(["a", "a", "a"], max_concurrency=1)
-    with ThreadPoolExecutor(1) as pool:
-        again = client.batch(["a"], executor=pool)
-
-    assert [False, True, True] == [response.cached for response in result.responses]
-    assert texts(again) == ["re: a"]
-    assert client.usage.answers == server.hits
-
-
-@pytest.mark.usefixtures("key_in_environment")
-def test_a_batch_goes_to_processes(face: Any, server: FakeServer) -> None:
-    """The client travels as its settings; what was used is counted here."""
-    import multiprocessing
-
-    server.always(echo)
-    client = traveller(face, server)
-    prompts = [f"p{number}" for number in range(40)] + ["bad"]
-
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool, llmkit.track() as seen, llmkit.deadline(60):
-        result = client.batch(prompts, executor=pool, max_concurrency=4)
-
-    assert [*(f"re: p{number}" for number in range(40)), None] == texts(result)
-    assert 400 == result[40].error.status_code
-    assert result.cost == seen.estimated_cost == client.usage.estimated_cost
-
-
-def test_a_literal_key_does_not_travel(connect: Connect) -> None:
-    """Said before anything is sent."""
-    with ProcessPoolExecutor(1) as pool, pytest.raises(ConfigurationError, match="literal key"):
-        connect().batch(["a"], executor=pool)
-
-
-@pytest.mark.usefixtures("key_in_environment")
-def test_a_budget_does_not_travel(face: Any, server: FakeServer) -> None:
-    """Each process would spend the whole of it."""
-    with ProcessPoolExecutor(1) as pool, llmkit.budget("1"), pytest.raises(ConfigurationError, match="budget is kept in one process"):
-        traveller(face, server).batch(["a"], executor=pool)
-
-
-class Failing(Executor):
-    """An executor whose workers die."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_exception(RuntimeError("a worker died"))
-        return future
-
-
-@pytest.mark.usefixtures("key_in_environment")
-def test_a_worker_that_dies_is_an_error_of_the_batch(face: Any, server: FakeServer) -> None:
-    """And not of its items: with a checkpoint they are asked again."""
-    with pytest.raises(RuntimeError, match="a worker died"):
-        traveller(face, server).batch(["a"], executor=Failing())
-
-
-@pytest.mark.usefixtures("key_in_environment")
-def test_a_batch_goes_to_dask(face: Any, server: FakeServer) -> None:
-    """Whose client gives an executor."""
-    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-    server.always(echo)
-    settings = {"processes": False, "dashboard_address": None, "threads_per_worker": 1, "n_workers": 2}
-
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_quiet())
-        cluster = stack.enter_context(distributed.LocalCluster(**settings))
-        dask = stack.enter_context(distributed.Client(cluster))
-        result = traveller(face, server).batch([f"p{number}" for number in range(40)], executor=dask.get_executor(), max_concurrency=4)
-
-    assert [f"re: p{number}" for number in range(40)] == texts(result)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Let Dask warn of what is its own: ports in use, sockets that it closes late."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    os.environ.pop("DASK_INTERNAL_INHERIT_CONFIG", None)

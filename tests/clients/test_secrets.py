@@ -341,7 +341,12 @@ def test_a_key_of_the_environment_is_pickled_by_name(
     assert 0.5 == server.requests[1].json["temperature"]
 
 
-@pytest.mark.parametrize("keys", [{"api_key": KEY}, {"api_keys": [KEY]}, {"api_keys": APIKeyPool([KEY])}])
+PROXY = {"https": "http://user:canary-password@localhost:1"}
+
+
+@pytest.mark.parametrize(
+    "keys", [{"api_key": KEY}, {"api_keys": [KEY]}, {"api_keys": APIKeyPool([KEY])}, {"auth": False, "proxies": PROXY}]
+)
 def test_a_literal_key_is_not_pickled(connect: Connect, keys: dict[str, Any]) -> None:
     """Pickles end up in queues and caches."""
     client = inside_of(connect(**keys))
@@ -350,6 +355,7 @@ def test_a_literal_key_is_not_pickled(connect: Connect, keys: dict[str, Any]) ->
         pickle.dumps(client)
 
     assert [] == shows(str(caught.value))
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize("keys", [{"api_key": KEY}, {"api_keys": [KEY]}])
