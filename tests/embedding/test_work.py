@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmkit import CheckpointError, EmbeddingResponse, LLMKitError, MalformedResponseError, Usage, Vectors
+from llmkit import Attempt, CheckpointError, EmbeddingResponse, LLMKitError, MalformedResponseError, Usage, Vectors
 from llmkit.dialects.embedding import Limits
 from llmkit.embedding.work import Embedding, Piece
 from llmkit.models.embedding import EmbeddingRequest
@@ -35,7 +35,8 @@ def answer(piece: Piece, size: int = 2, cost: str | None = "0.1") -> EmbeddingRe
     """Return vectors that tell their texts."""
     vectors = Vectors.of([[float(ord(text))] * size for text in piece.request.inputs])
     price = None if cost is None else Decimal(cost)
-    return EmbeddingResponse(vectors=vectors, usage=Usage(input_tokens=1), cost=price, model="m-1", provider="acme")
+    tried = Attempt(number=1, provider="acme", model="m", endpoint="e", request_id=piece.request.inputs[0])
+    return EmbeddingResponse(vectors=vectors, usage=Usage(input_tokens=1), cost=price, model="m-1", provider="acme", attempts=(tried,))
 
 
 def pieces(embedding: Embedding) -> list[Piece]:
@@ -50,7 +51,7 @@ def rows(text: str) -> list[list[float]]:
 
 
 def test_answers_may_come_in_any_order() -> None:
-    """Each to its texts; usage and cost are summed."""
+    """Each to its texts; usage and cost are summed, and the ledger is in the order of the texts."""
     embedding = work(*"abcde")
     embedding.begin()
 
@@ -59,6 +60,7 @@ def test_answers_may_come_in_any_order() -> None:
     result = embedding.result()
 
     assert rows("abcde") == result.vectors.tolist()
+    assert ["a", "c", "e"] == [attempt.request_id for attempt in result.attempts]
     assert (3, Decimal("0.3"), "m-1", "acme", 1) == (result.usage.input_tokens, result.cost, result.model, result.provider, result.elapsed)
 
 
