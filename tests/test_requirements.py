@@ -35,7 +35,7 @@ CLAUSES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(INSTALLED, INSTALLED)
 def test_versions_follow_each_other_as_they_do_for_pip(one: str, other: str) -> None:
     """Whatever their spelling."""
@@ -44,7 +44,7 @@ def test_versions_follow_each_other_as_they_do_for_pip(one: str, other: str) -> 
     assert (theirs[0] < theirs[1], theirs[0] == theirs[1]) == (mine[0] < mine[1], mine[0] == mine[1])
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(CLAUSES, max_size=2), INSTALLED)
 def test_a_requirement_allows_what_pip_would_keep(clauses: list[str], installed: str) -> None:
     """A pre-release that is installed counts, as it does for ``pip check``."""

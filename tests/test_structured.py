@@ -498,7 +498,7 @@ def as_json(value: Any, *, absent: bool | None = False) -> Any:
     return str(value) if isinstance(value, (UUID, Path)) else value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(typed=TYPED, absent=st.sampled_from([True, False, None]))
 def test_an_answer_comes_back_as_the_value_it_was_made_of(typed: tuple[Any, Any], absent: bool | None) -> None:
     """For any type: the schema accepts the value's JSON, and parsing gives the value, whichever way defaults are left out."""
@@ -514,7 +514,7 @@ def test_an_answer_comes_back_as_the_value_it_was_made_of(typed: tuple[Any, Any]
     assert value == parse(shape, json.dumps(answer))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(typed=TYPED)
 def test_a_strict_schema_accepts_what_strict_mode_writes(typed: tuple[Any, Any]) -> None:
     """Every key written, defaults as null: the strict schema takes it, and it is read as the value."""
@@ -538,7 +538,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(answer=JSON, tp=st.sampled_from([Guest, Node, Movie, Point, Cat | Dog | None, dict[str, Point], list[Guest | int], Color]))
 def test_what_is_read_is_what_the_schema_accepts(answer: Any, tp: Any) -> None:
     """Any answer is read, or refused with a ``StructuredOutputError``: what is read, apart from unknown keys, fits the schema."""

@@ -95,7 +95,7 @@ def sent(call: Call[CompletionResponse]) -> tuple[Any, ...]:
     return endpoint.provider.name, endpoint.model, account, http.method, http.url, headers, http.body
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     pair=st.tuples(asked, asked) | asked.map(lambda one: (one, one)), who=st.tuples(clients, clients) | clients.map(lambda one: (one, one))
 )
@@ -114,7 +114,7 @@ def test_keys_are_equal_if_and_only_if_what_is_sent_is(pair: Any, who: tuple[Cli
     assert (first == second) == (key == other_key)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(asked=asked, client=clients)
 def test_the_same_question_has_the_same_key_however_it_is_asked(asked: Any, client: Client) -> None:
     """Whole or streamed, now or later, and whatever the server was found not to take."""

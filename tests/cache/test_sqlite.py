@@ -169,7 +169,7 @@ def test_it_is_cleared(make: Make) -> None:
     assert cache.get("b") is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     steps=st.lists(st.tuples(st.sampled_from(["put", "get", "delete", "reopen"]), st.sampled_from("abcde"), st.integers(0, 6))),
     max_size=st.integers(1, 4),

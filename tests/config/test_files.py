@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit import ConfigurationError
@@ -190,7 +190,6 @@ def test_a_link_is_judged_by_what_it_leads_to(write: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("ending", [".toml", ".json", ".yaml"])
-@settings(deadline=None)
 @given(text=st.text(alphabet="{}[]\":,=.#&*!-\n abopenaiprovidermodel'1", max_size=60))
 def test_any_text_is_understood_or_refused(tmp_path_factory: pytest.TempPathFactory, ending: str, text: str) -> None:
     """By the name of the file, and nothing else can come of it."""

@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.config.references import Hidden, Referenced, expand, is_reference, referenced
@@ -118,7 +118,6 @@ def test_neither_kind_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "{'a': '***', 'b': [<${ACME_KEY}>]}" == shown
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_a_text_without_marks_is_left_alone(text: str) -> None:
     """Whatever it is."""
@@ -126,7 +125,6 @@ def test_a_text_without_marks_is_left_alone(text: str) -> None:
         assert text == expand(text)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="${}A:-", max_size=12))
 def test_every_text_is_expanded_or_refused_by_name(text: str) -> None:
     """Nothing else can come of it."""
@@ -138,7 +136,6 @@ def test_every_text_is_expanded_or_refused_by_name(text: str) -> None:
         assert isinstance(found, str)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_a_doubled_sign_makes_any_text_literal(text: str) -> None:
     """So that everything can be said."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit import ConfigurationError
@@ -203,7 +203,6 @@ words = st.sampled_from(
 documents = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4), max_leaves=12)
 
 
-@settings(deadline=None)
 @given(documents, st.sampled_from([None, "x", "openai"]))
 def test_any_document_is_understood_or_refused_by_its_file(document: Any, profile: str | None) -> None:
     """Nothing else can come of it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit import Client, ConfigurationError, LLMConfig, TokenBucket
@@ -231,7 +231,6 @@ def test_no_table_shows_its_values() -> None:
     assert "canary" not in repr(of_file({"api_key": KEY}))
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(sorted(WORDS)), st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just({}), max_size=4

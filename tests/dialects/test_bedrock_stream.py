@@ -275,7 +275,7 @@ JUNK = st.recursive(
 NAMES = st.sampled_from(["messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata", "x"])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(named=st.lists(st.tuples(NAMES, JUNK), max_size=6))
 def test_strange_events_raise_nothing_strange(named: list[tuple[str, Any]]) -> None:
     """Whatever stands in them; the answer as far as it came can always be had."""
@@ -284,7 +284,7 @@ def test_strange_events_raise_nothing_strange(named: list[tuple[str, Any]]) -> N
     assert "assistant" == answer.message.role
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(name=st.sampled_from(STREAMS), data=st.data())
 def test_broken_bytes_raise_nothing_strange(name: str, data: st.DataObject) -> None:
     """A flipped bit anywhere is never a different answer: it is a fault, or behind the end."""

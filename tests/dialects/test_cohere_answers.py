@@ -288,7 +288,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(JSON.map(lambda value: json.dumps(value).encode()), st.binary(max_size=40)))
 def test_whatever_comes_only_a_wire_error_does(data: bytes) -> None:
     """Whole answers, errors, and lists of models."""
@@ -298,7 +298,7 @@ def test_whatever_comes_only_a_wire_error_does(data: bytes) -> None:
     assert 500 == DIALECT.fault(reply(data, 500)).status
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(WORDS), JSON, max_size=5))
 def test_whatever_message_comes_it_is_read(message: dict[str, Any]) -> None:
     """It has whatever can be understood of it."""

@@ -117,7 +117,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SCHEMAS)
 def test_what_is_held_is_taken_and_nothing_is_changed(inner: Any) -> None:
     """By the fake, whose rules are those of the documentation."""

@@ -314,7 +314,7 @@ ODD_EVENTS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(ODD_EVENTS, max_size=6))
 def test_whatever_events_come_they_are_read(events: list[Any]) -> None:
     """As far as they can be understood."""

@@ -297,7 +297,7 @@ PARTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.builds(Message, st.sampled_from(["system", "user", "assistant", "tool"]), st.lists(PARTS, max_size=4)), min_size=1))
 def test_any_history_is_said_or_refused(history: list[Message]) -> None:
     """With contents that are not empty, and ids that are one call's each."""

@@ -233,7 +233,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "text", "id", "error"]), inner, max_size=3),
     max_leaves=6,
 )
-ANYHOW = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANYHOW = settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -269,7 +269,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(parts=st.lists(JSON, max_size=4), reason=JSON, usage=JSON, extra=JSON)
 def test_whatever_comes_is_an_answer_or_a_wire_error(parts: list[Any], reason: Any, usage: Any, extra: Any) -> None:
     """Nothing else leaves the decoder."""

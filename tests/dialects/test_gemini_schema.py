@@ -145,7 +145,7 @@ def faults(node: Any) -> list[str]:
     return found + [fault for child in inner for fault in faults(child)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(NODES)
 def test_whatever_comes_in_only_known_words_come_out(schema: dict[str, Any]) -> None:
     """At any depth."""

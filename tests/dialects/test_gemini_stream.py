@@ -287,7 +287,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(PIECES | st.binary(max_size=8), max_size=10))
 def test_whatever_comes_is_chunks_or_a_wire_error(pieces: list[bytes]) -> None:
     """Nothing else leaves the decoder, and what it has so far can always be asked for."""

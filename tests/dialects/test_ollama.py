@@ -415,7 +415,7 @@ PARTS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.builds(Message, st.sampled_from(["system", "user", "assistant", "tool"]), st.lists(PARTS, max_size=4)), min_size=1))
 def test_any_history_is_said_or_refused(history: list[Message]) -> None:
     """With a list of messages whose contents are strings, or a ConfigurationError and nothing else."""

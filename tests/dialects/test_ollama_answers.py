@@ -347,7 +347,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(JSON.map(lambda value: json.dumps(value).encode()), st.binary(max_size=40)))
 def test_whatever_comes_only_a_wire_error_does(data: bytes) -> None:
     """Whole answers, errors, and lists of models."""
@@ -357,7 +357,7 @@ def test_whatever_comes_only_a_wire_error_does(data: bytes) -> None:
     assert 500 == DIALECT.fault(reply(data, 500)).status
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(JSON)
 def test_whatever_message_comes_it_is_read(message: Any) -> None:
     """An answer that is done has whatever can be understood of it."""

@@ -158,7 +158,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SCHEMAS, SCHEMAS)
 def test_any_schema_is_written_and_none_is_changed(inner: Any, other: Any) -> None:
     """Circles and references to nothing included; what comes out can be sent."""

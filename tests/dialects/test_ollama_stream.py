@@ -217,7 +217,7 @@ MESSAGES = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(MESSAGES, max_size=5), st.booleans())
 def test_whatever_messages_come_they_are_read(messages: list[dict[str, Any]], done: bool) -> None:
     """An answer that is done is one; one that is not is truncated, with all that came."""

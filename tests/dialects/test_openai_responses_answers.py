@@ -176,7 +176,7 @@ ITEMS = st.dictionaries(st.sampled_from(NAMES), st.lists(OBJECTS, max_size=2) | 
 TOP = ("status", "error", "incomplete_details", "usage", "model", "id", "object")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(output=st.lists(ITEMS | VALUES, max_size=4), more=st.dictionaries(st.sampled_from(TOP), VALUES | OBJECTS, max_size=3))
 def test_nothing_but_our_errors_comes_out(output: list[Any], more: dict[str, Any]) -> None:
     """And whatever was read can be sent back."""

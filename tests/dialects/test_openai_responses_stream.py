@@ -327,7 +327,7 @@ FUZZ = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(events=st.lists(FUZZ, max_size=6))
 def test_nothing_but_our_errors_comes_out(events: list[Any]) -> None:
     """Whatever the fields hold; what came so far can always be asked for."""

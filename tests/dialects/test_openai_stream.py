@@ -555,7 +555,7 @@ EVENT = st.fixed_dictionaries(
 TAGGING = evolve(OPENAI, think_tags=True, hidden_output=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(events=st.lists(EVENT | JSON, max_size=5), tagging=st.booleans())
 def test_no_field_of_another_type_breaks_the_reading(events: list[Any], tagging: bool) -> None:
     """Anything in place of anything: an answer, or a fault, and nothing else."""

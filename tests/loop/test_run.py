@@ -55,7 +55,7 @@ ANSWERS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(ANSWERS, min_size=1, max_size=6), st.integers(1, 4), st.booleans(), st.lists(CALLS, max_size=2), st.data())
 def test_a_transcript_is_whole_at_every_moment(
     answers: list[CompletionResponse], max_steps: int, by_prompt: bool, waiting: list[ToolCall], data: st.DataObject

@@ -86,7 +86,7 @@ def texts_of(message: Message) -> list[str | None]:
     return [call.text for call in message.tool_calls]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(response=RESPONSES)
 def test_a_response_comes_back_from_json_as_it_was(response: CompletionResponse) -> None:
     """Through text, too: every part, number and price; raw and the spelling of arguments, which equality leaves out, included."""
@@ -98,7 +98,7 @@ def test_a_response_comes_back_from_json_as_it_was(response: CompletionResponse)
     assert data == back.to_dict()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(message=MESSAGES)
 def test_a_message_comes_back_by_itself(message: Message) -> None:
     """Histories are kept without their responses."""

@@ -152,7 +152,7 @@ def test_what_is_no_amount_is_refused(limit: Any) -> None:
 
 
 @given(st.decimals(min_value=0, max_value=10**9, allow_nan=False, allow_infinity=False) | st.floats(0, 1e9) | st.text(max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_an_amount_is_kept_or_refused(amount: Any) -> None:
     """To a trillionth of a dollar, and never less than it was."""
     try:
@@ -417,4 +417,4 @@ class BudgetMachine(RuleBasedStateMachine):
 
 
 TestBudgetAgainstItsBooks = BudgetMachine.TestCase
-TestBudgetAgainstItsBooks.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestBudgetAgainstItsBooks.settings = settings(max_examples=60, stateful_step_count=30)

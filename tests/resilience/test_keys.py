@@ -693,4 +693,4 @@ class KeysMachine(RuleBasedStateMachine):
 
 
 TestKeysMachine = KeysMachine.TestCase
-TestKeysMachine.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+TestKeysMachine.settings = settings(max_examples=80, stateful_step_count=50)

@@ -145,7 +145,7 @@ values = st.one_of(
 
 
 @given(headers=st.dictionaries(names, values, max_size=8), tokens=st.floats(0, 1e9), later=st.floats(0, 1e6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_header_raises(headers: dict[str, Any], tokens: float, later: float) -> None:
     """Whatever it holds; and no hold is longer than the longest."""
     now = 1000.0
@@ -430,7 +430,7 @@ class Server:
     latency=st.floats(0.001, 0.5),
     workers=st.integers(1, 40),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_it_stays_under_a_limit_and_uses_it(limit: int, period: float, window: bool, latency: float, workers: int) -> None:
     """Workers that know nothing at first and send as fast as they may: hardly ever refused, and hardly slower than allowed."""
     now = 0.0

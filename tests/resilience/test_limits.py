@@ -732,4 +732,4 @@ class LimiterMachine(RuleBasedStateMachine):
 
 
 TestLimiterAgainstItsReference = LimiterMachine.TestCase
-TestLimiterAgainstItsReference.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLimiterAgainstItsReference.settings = settings(max_examples=60, stateful_step_count=40)

@@ -113,7 +113,7 @@ FILTERS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ENTRIES, min_size=1, max_size=6), FILTERS)
 def test_all_stores_take_a_filter_in_the_same_way(entries: list[dict[str, Any]], filter: dict[str, Any]) -> None:
     """What Qdrant finds, the store in memory finds."""

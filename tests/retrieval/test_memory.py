@@ -103,7 +103,7 @@ def test_a_forked_child_is_not_held_up() -> None:
     holder.join()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(NUMBERS, min_size=3, max_size=3), min_size=1, max_size=8), st.lists(NUMBERS, min_size=3, max_size=3))
 def test_it_finds_what_qdrant_finds(vectors: list[list[float]], query: list[float]) -> None:
     """With the same scores."""

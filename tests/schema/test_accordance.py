@@ -209,7 +209,7 @@ def holds_unknown_keys(value: Any) -> bool:
     return isinstance(value, list) and any(map(holds_unknown_keys, value))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(pair=PAIRS, data=st.data())
 def test_schema_and_type_accept_and_refuse_the_same(pair: Pair, data: st.DataObject) -> None:
     """Values of the type are taken by both; one with a place of it changed by both, or by neither."""
@@ -230,7 +230,7 @@ def test_schema_and_type_accept_and_refuse_the_same(pair: Pair, data: st.DataObj
         assert schema.is_valid({"x": other}) or not accepted
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pair=PAIRS, data=st.data())
 def test_what_was_read_is_told_as_the_schema_says(pair: Pair, data: st.DataObject) -> None:
     """A tool that gives back what it was given can be given it again."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmkit.schema.growing import MISSING, GrowingJson, Unfinished
@@ -46,7 +46,6 @@ def read(text: str) -> Any:
 @given(value=JSON, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
 @example(value="\U0001f600", ascii_only=True, indent=None)
 @example(value={"a": "\ud83d"}, ascii_only=True, indent=None)
-@settings(deadline=None)
 def test_each_beginning_of_a_document_is_a_beginning_of_its_value(value: Any, ascii_only: bool, indent: int | None) -> None:
     """Character by character, and never less than the step before."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
@@ -68,7 +67,6 @@ def test_each_beginning_of_a_document_is_a_beginning_of_its_value(value: Any, as
 
 
 @given(value=JSON, data=st.data())
-@settings(deadline=None)
 def test_it_does_not_matter_how_the_text_was_cut(value: Any, data: st.DataObject) -> None:
     """Whole, or in any pieces."""
     text = json.dumps(value)
@@ -84,7 +82,6 @@ def test_it_does_not_matter_how_the_text_was_cut(value: Any, data: st.DataObject
 
 
 @given(text=st.text(alphabet='{}[]",:0123456789.eE+-truefalsn \\u`j'))
-@settings(deadline=None)
 def test_what_it_takes_for_whole_is_json(text: str) -> None:
     """Nothing that is refused in the end was whole before; nor does it raise."""
     reader = GrowingJson()

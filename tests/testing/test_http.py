@@ -26,7 +26,7 @@ def read_all(reader: RequestReader) -> list[HttpRequest]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     order=st.lists(st.sampled_from([SIZED, CHUNKED, PLAIN_CHUNKED, BARE]), min_size=1, max_size=4),
     cuts=st.lists(st.integers(min_value=1, max_value=90), max_size=12),

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.dialects.framing import FramingError, loads
@@ -17,7 +17,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(value=VALUES, escaped=st.booleans())
 def test_what_was_written_is_read(value: Any, escaped: bool) -> None:
     """Every value comes back from its bytes and from its text, with characters escaped or not."""

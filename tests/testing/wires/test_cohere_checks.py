@@ -175,7 +175,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(JSON, st.builds(lambda rest: {"model": "m", "messages": [USER], **rest}, st.dictionaries(st.sampled_from(WORDS), JSON))))
 def test_no_body_breaks_the_checks(body: Any) -> None:
     """Whatever it is, it is refused or not."""

@@ -163,7 +163,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(JSON)
 def test_no_body_breaks_the_checks(body: Any) -> None:
     """Whatever it is, it is refused or not."""

@@ -175,7 +175,7 @@ _names = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(body=_json | st.dictionaries(st.sampled_from(_names), _json), good=st.booleans())
 def test_whatever_comes_is_judged_and_answered(body: Any, good: bool) -> None:
     """No body makes the fake itself fail."""
