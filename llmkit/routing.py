@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from llmkit.mending import Mending
     from llmkit.models.embedding import EmbeddingRequest, EmbeddingResponse
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
+    from llmkit.resilience.pacing import Tempo
 
 __all__ = ["Router", "given"]
 
@@ -213,7 +214,14 @@ class Router:
             progress=progress,
             checkpoint=checkpoint,
             resume=resume,
+            tempo=self.tempo(one_deadline=True),
         )
+
+    def tempo(self, *, one_deadline: bool = False) -> Tempo:
+        """Return the pace of one piece of work, made of many calls, which may have *one_deadline* together."""
+        from llmkit.resilience.pacing import Tempo
+
+        return Tempo(self.settings.retry, one_deadline=one_deadline)
 
     def embedding_label(self, model: str | None) -> str:
         """Return which model embeds, where a user says *model*, by its provider and name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llmkit_async._aside import aside
@@ -21,13 +23,17 @@ __all__ = ["embedded"]
 async def embedded(work: Embedding, send: Send) -> EmbeddingResponse:
     """Return what *work* comes to, its requests sent by *send*."""
 
-    async def ask(piece: Piece) -> None:
+    async def ask(piece: Piece) -> EmbeddingResponse:
         with work.asking(piece) as call:
-            answer = await send(call)
+            answer: EmbeddingResponse = await send(call)
             if work.has_log:
                 await aside(work.settle, piece, answer)
             else:
                 work.settle(piece, answer)
+            return answer
+
+    async def do(piece: Piece) -> None:
+        await work.tempo.aasked(partial(ask, piece), asyncio.sleep)
 
     with work:
         if work.has_log:
@@ -35,5 +41,5 @@ async def embedded(work: Embedding, send: Send) -> EmbeddingResponse:
         else:
             work.begin()
         work.arrived()
-        await carried_out(work, ask, min(work.at_once, work.waiting))
+        await carried_out(work, do, min(work.at_once, work.waiting))
         return work.result()

@@ -135,6 +135,7 @@ class AsyncRetriever:
             checkpoint=checkpoint,
             batch_size=batch_size,
             max_concurrency=max_concurrency,
+            tempo=self._client._router.tempo(),
         )
         with load:
             await self._begin(load)
@@ -254,7 +255,8 @@ class AsyncRetriever:
                 ask = partial(self._store.digests, desk.collection, batch.ids)
                 missing = batch.missing(await self._ask(desk.errand("look ids up", ask, batch.cut)))
             if missing:
-                answer = await self._embed([document.text for document in missing], "document")
+                embed = partial(self._embed, [document.text for document in missing], "document")
+                answer = await load.tempo.aasked(embed, asyncio.sleep)
                 await self._make_ready(answer.vectors.dimensions, batch.cut)
                 put = partial(self._store.upsert, desk.collection, load.records(missing, answer))
                 try:

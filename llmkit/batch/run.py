@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from llmkit.batch.checkpoint import Checkpoint
 from llmkit.batch.items import BatchItem, BatchResult
 from llmkit.batch.options import Options, check_prompts
-from llmkit.batch.pacing import GLANCE, Pace
 from llmkit.batch.questions import Question, Reader
 from llmkit.errors import AllProvidersFailedError, LLMKitError, NoAvailableKeyError
 from llmkit.journal.journal import PATIENCE
 from llmkit.progress import progress_of
+from llmkit.resilience.pacing import GLANCE
 
 if TYPE_CHECKING:
     from llmkit.models.response import CompletionResponse
@@ -61,7 +61,7 @@ class Run:
         self.stopped: LLMKitError | None = None
         self.is_left = False  # by whoever wanted the items
         self._over = threading.Event()  # nothing more is asked: nobody need wait for its turn
-        self._pace = Pace(router.settings.retry)
+        self._tempo = router.tempo()
         self.is_ordered = options.ordered  # whether items are held until those before them are there
         self.total = len(prompts) if isinstance(prompts, Sized) else None
         self.prompts = prompts
@@ -140,7 +140,7 @@ class Run:
             CheckpointError: If it cannot be logged.
             BaseException: What *complete* raises that is no error of llmkit: a bug, or a cancellation.
         """
-        turn, is_noted = self._pace.turn(), False
+        turn, is_noted = self._tempo.turn(), False
         with self._noted():
             while True:
                 unasked = self._unasked(question)
@@ -169,7 +169,7 @@ class Run:
         pause: Callable[[float], Awaitable[object]],
     ) -> BatchItem | None:
         """The same for the twin; *aside* calls a function that blocks, where that does not matter, and *pause* waits for seconds."""
-        turn, is_noted = self._pace.turn(), False
+        turn, is_noted = self._tempo.turn(), False
         with self._noted():
             while True:
                 unasked = self._unasked(question)

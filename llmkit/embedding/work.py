@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from llmkit.embedding.checkpoint import Checkpoint
     from llmkit.models.embedding import EmbeddingRequest
     from llmkit.models.ledger import Attempt
+    from llmkit.resilience.pacing import Tempo
 
 __all__ = ["Embedding", "Piece"]
 
@@ -68,6 +69,7 @@ class Embedding:
         make_call: Returns the call that embeds the texts of a request.
         limits: What one request may hold.
         at_once: How many requests may be under way.
+        tempo: What they keep together, where the provider wants it slower.
 
     Raises:
         ConfigurationError: If *progress* is not what it must be.
@@ -84,10 +86,12 @@ class Embedding:
         progress: ProgressArgument = None,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: Resume = True,
+        tempo: Tempo,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.at_once = at_once
         self.has_log = checkpoint is not None
+        self.tempo = tempo
         self.waiting = 0  # pieces that nobody has taken
         self._request = request
         self._to = to
@@ -211,6 +215,7 @@ class Embedding:
     def leave(self) -> float:
         """Begin no more; return the seconds for which to wait for what is under way. Without a log nobody would have what it brings."""
         self._is_left = True
+        self.tempo.leave()
         return PATIENCE if self.has_log else 0.0
 
     def give_up(self) -> None:

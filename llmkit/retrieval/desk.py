@@ -27,6 +27,7 @@ from llmkit.retrieval.records import as_documents, as_ids
 from llmkit.retrieval.searches import Searches
 
 if TYPE_CHECKING:
+    from llmkit.resilience.pacing import Tempo
     from llmkit.resilience.retry import RetryConfig
 
 __all__ = ["Desk", "own_store"]
@@ -152,6 +153,7 @@ class Desk:
         checkpoint: str | os.PathLike[str] | None,
         batch_size: int,
         max_concurrency: int,
+        tempo: Tempo,
     ) -> Load:
         """Return what is to be done to add *documents*. Raises ``ConfigurationError`` if something is not what it must be."""
         self.check_open()
@@ -165,6 +167,7 @@ class Desk:
         return Load(
             found,
             batch_size=batch_size,
+            tempo=tempo,
             open_checkpoint=None if checkpoint is None else partial(Checkpoint, checkpoint, facts),
             progress=progress_of(progress, len(found), unit="doc", title=self.collection),
         )

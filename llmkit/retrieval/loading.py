@@ -25,6 +25,7 @@ from llmkit.retrieval.records import Added, Record
 if TYPE_CHECKING:
     from llmkit.models.embedding import EmbeddingResponse
     from llmkit.progress import Progress
+    from llmkit.resilience.pacing import Tempo
     from llmkit.retrieval.checkpoint import Checkpoint
     from llmkit.retrieval.records import Document
 
@@ -53,6 +54,7 @@ class Load:
     One ``add``. Safe to share between the threads or tasks that carry it out: ``llmkit.team`` says how.
 
     Args:
+        tempo: What its embeddings keep together, where the provider wants it slower.
         open_checkpoint: Returns the checkpoint, where one is wanted.
     """
 
@@ -61,9 +63,11 @@ class Load:
         documents: Sequence[Document],
         *,
         batch_size: int,
+        tempo: Tempo,
         open_checkpoint: Callable[[], Checkpoint] | None = None,
         progress: Progress | None = None,
     ) -> None:
+        self.tempo = tempo
         self.has_log = open_checkpoint is not None
         self.checkpoint: Checkpoint | None = None
         self._open_checkpoint = open_checkpoint
@@ -154,6 +158,7 @@ class Load:
         """Hand out no more batches, and let nobody wait for another try; return the seconds for which to wait for what is under way."""
         with self._lock:
             self._is_left = True
+            self.tempo.leave()
             under_way = list(self._under_way)
         for batch in under_way:
             batch.cut.now()

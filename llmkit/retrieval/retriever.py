@@ -116,6 +116,7 @@ class Retriever:
             checkpoint=checkpoint,
             batch_size=batch_size,
             max_concurrency=max_concurrency,
+            tempo=self._client._router.tempo(),
         )
         with load:
             self._begin(load)
@@ -230,7 +231,7 @@ class Retriever:
                 ask = partial(self._store.digests, desk.collection, batch.ids)
                 missing = batch.missing(self._ask(desk.errand("look ids up", ask, batch.cut)))
             if missing:
-                answer = self._embed([document.text for document in missing], "document")
+                answer = load.tempo.asked(partial(self._embed, [document.text for document in missing], "document"))
                 self._make_ready(answer.vectors.dimensions, batch.cut)
                 put = partial(self._store.upsert, desk.collection, load.records(missing, answer))
                 try:

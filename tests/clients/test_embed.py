@@ -267,6 +267,48 @@ def test_keys_take_turns(connect: Connect, server: FakeServer) -> None:
     assert {"sk-one-000000000", "sk-two-000000000"} == {request.key for request in server.requests}
 
 
+class Limited:
+    """A server's limit: so many at once, and so many in a second."""
+
+    def __init__(self, burst: float, rate: float) -> None:
+        self.lock = threading.Lock()
+        self.level = self.burst = burst
+        self.rate = rate
+        self.at = time.monotonic()
+
+    def __call__(self, request: RecordedRequest) -> Reply:
+        with self.lock:
+            now = time.monotonic()
+            self.level, self.at = min(self.burst, self.level + (now - self.at) * self.rate), now
+            if self.level < 1:
+                return Reply.error(429, retry_after=0.02)
+            self.level -= 1
+        return Reply()
+
+
+def test_a_provider_that_wants_it_slower_fails_nothing(connect: Connect, server: FakeServer) -> None:
+    """What is refused after its retries is asked again, later, and all go slower."""
+    server.always(Limited(burst=4, rate=150))
+    client = connect("mistral/mistral-embed", base_url=server.url("mistral"), retry=RetryConfig(max_retries=1))
+
+    reply = client.embed(numbered(64 * 40), max_concurrency=16)
+
+    server.always(Reply())
+    assert 64 * 40 == len(reply.vectors)
+    assert client.embed("text 2559").vectors[0] == reply.vectors[2559]
+
+
+def test_a_provider_that_never_answers_is_not_asked_again(connect: Connect, server: FakeServer) -> None:
+    """Beyond the retries of each request."""
+    server.always(Reply.error(429, retry_after=0.01))
+    client = connect("mistral/mistral-embed", base_url=server.url("mistral"), retry=QUICK)
+
+    with pytest.raises(RateLimitError):
+        client.embed(numbered(64 * 4), max_concurrency=1)
+
+    assert 3 == server.hits
+
+
 def test_one_deadline_holds_for_all(connect: Connect, server: FakeServer) -> None:
     """However many rounds they would take."""
     server.always(Reply(delay=0.06))

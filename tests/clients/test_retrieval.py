@@ -50,6 +50,17 @@ def retriever(face: Any, connect: Callable[..., Any]) -> Open:
     return make
 
 
+def test_a_provider_that_wants_it_slower_fails_nothing(retriever: Open, connect: Callable[..., Any], server: FakeServer) -> None:
+    """Batches are embedded at the pace that the provider allows."""
+    refused = iter([False, True, True, True, False, True, True, *[False] * 50])
+    server.always(lambda request: Reply.error(429, retry_after=0.01) if next(refused) else Reply())
+    library = retriever(connect(retry=RetryConfig(max_retries=1)))
+
+    done = library.add([f"text {number}" for number in range(20)], batch_size=2, max_concurrency=1)
+
+    assert (20, 20) == (done.added, library.count())
+
+
 class Faulty(MemoryStore):
     """A store that raises what it was told, for each call of a method in turn; None lets it through."""
 

@@ -12,6 +12,7 @@ from llmkit import Attempt, CheckpointError, EmbeddingResponse, LLMKitError, Mal
 from llmkit.dialects.embedding import Limits
 from llmkit.embedding.work import Embedding, Piece
 from llmkit.models.embedding import EmbeddingRequest
+from llmkit.resilience.pacing import Tempo
 
 
 class Call:
@@ -28,7 +29,8 @@ class Call:
 def work(*inputs: str, **how: Any) -> Embedding:
     made: Any = Call
     request = EmbeddingRequest(inputs=inputs, model="m")
-    return Embedding(request, to="acme/m", make_call=made, limits=Limits(2), at_once=2, clock=iter(range(100)).__next__, **how)
+    how = {"tempo": Tempo(None), "clock": iter(range(100)).__next__, **how}
+    return Embedding(request, to="acme/m", make_call=made, limits=Limits(2), at_once=2, **how)
 
 
 def answer(piece: Piece, size: int = 2, cost: str | None = "0.1") -> EmbeddingResponse:

@@ -49,7 +49,7 @@ def test_a_purpose_is_said_until_it_is_refused() -> None:
 
 def test_no_checkpoint_is_made_where_something_else_is_refused(tmp_path: Path) -> None:
     """It is opened last."""
-    facts: dict[str, Any] = {"checkpoint": tmp_path / "run", "batch_size": 1, "max_concurrency": 1}
+    facts: dict[str, Any] = {"checkpoint": tmp_path / "run", "batch_size": 1, "max_concurrency": 1, "tempo": None}
 
     for wrong in ({"progress": "much"}, {"batch_size": 0}, {"checkpoint": 7}):
         with pytest.raises(ConfigurationError):

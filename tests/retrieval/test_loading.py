@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llmkit import CheckpointError, EmbeddingResponse, Usage, Vectors
+from llmkit.resilience.pacing import Tempo
 from llmkit.retrieval import RetrieverError
 from llmkit.retrieval.checkpoint import Checkpoint
 from llmkit.retrieval.loading import Load
@@ -30,7 +31,9 @@ class Told:
 
 def load(*texts: str, size: int = 2, checkpoint: Checkpoint | None = None, progress: Any = None) -> Load:
     found = as_documents(texts, None, None, made_by="m")
-    made = Load(found, batch_size=size, open_checkpoint=None if checkpoint is None else lambda: checkpoint, progress=progress)
+    made = Load(
+        found, batch_size=size, tempo=Tempo(None), open_checkpoint=None if checkpoint is None else lambda: checkpoint, progress=progress
+    )
     made.open()
     return made
 
@@ -130,7 +133,12 @@ def test_a_checkpoint_is_written_before_anything_is_reported(tmp_path: Any) -> N
 
 def test_a_checkpoint_that_is_opened_too_late_is_closed(tmp_path: Any) -> None:
     """By a task that was cancelled meanwhile: the next can have it."""
-    work = Load(as_documents(["a"], None, None, made_by="m"), batch_size=1, open_checkpoint=lambda: Checkpoint(tmp_path / "run", {}))
+    work = Load(
+        as_documents(["a"], None, None, made_by="m"),
+        batch_size=1,
+        tempo=Tempo(None),
+        open_checkpoint=lambda: Checkpoint(tmp_path / "run", {}),
+    )
     work.close()
 
     work.open()
