@@ -171,10 +171,11 @@ class AsyncStaff:
 
     async def wait(self, seconds: float) -> None:
         self.leave()
+        await aside(self._staff.sweep)
         until = time.monotonic() + seconds
         while self._staff.has_out and (left := until - time.monotonic()) > 0:
             with contextlib.suppress(asyncio.TimeoutError):
-                self._staff.bury(await asyncio.wait_for(self._back.get(), left))
+                await aside(self._staff.bury, await asyncio.wait_for(self._back.get(), left))
         self._staff.abandon()
 
 

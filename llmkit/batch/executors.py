@@ -14,7 +14,16 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -210,12 +219,16 @@ class Staff:
     def wait(self, seconds: float) -> None:
         """The results of what goes on elsewhere are logged as well, as far as they come."""
         until = time.monotonic() + seconds
+        self.sweep()
         while self._out and (left := until - time.monotonic()) > 0:
-            try:
-                self.bury(self._back.get(timeout=left))
-            except queue.Empty:
-                break
+            wait(self._out, left, FIRST_COMPLETED)
+            self.sweep()
         self.abandon()
+
+    def sweep(self) -> None:
+        """Log what has come back: also what was reported, but an interrupt came before it was received."""
+        for future in [future for future in self._out if future.done()]:
+            self.bury(future)
 
     def bury(self, future: Future[Any]) -> None:
         """Log what *future* brings, where it brings anything: nobody waits for it any more."""

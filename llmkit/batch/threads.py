@@ -68,7 +68,8 @@ class Crew:
         self._run = run
         self._complete = complete
         self._size = size
-        self._threads = 0
+        self._threads: list[threading.Thread] = []
+        self._is_left = False
         self._context = contextvars.copy_context()
         self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
         self._items: queue.SimpleQueue[BatchItem | BaseException | None] = queue.SimpleQueue()
@@ -77,11 +78,11 @@ class Crew:
     def hand(self, question: Question) -> None:
         self.under_way += 1
         self._questions.put(question)
-        if self._threads < min(self._size, self.under_way):
-            self._threads += 1
+        if len(self._threads) < min(self._size, self.under_way):
             work = self._context.copy().run  # a context can be entered only once at a time
             # A daemon: after a second Ctrl-C the process is to end, whatever is under way.
-            threading.Thread(target=work, args=(self._work,), name="llmkit-batch", daemon=True).start()
+            self._threads.append(threading.Thread(target=work, args=(self._work,), name="llmkit-batch", daemon=True))
+            self._threads[-1].start()
 
     @property
     def has_news(self) -> bool:
@@ -91,28 +92,23 @@ class Crew:
         """Each question is handed over by itself."""
 
     def collect(self) -> list[BatchItem]:
-        found = self._next(None)
+        found = self._items.get()
+        self.under_way -= 1
         if isinstance(found, BaseException):
             raise found
         return [] if found is None else [found]
 
-    def _next(self, timeout: float | None) -> BatchItem | BaseException | None:
-        try:
-            found = self._items.get(timeout=timeout)
-        except queue.Empty:
-            return None
-        self.under_way -= 1
-        return found
-
     def leave(self) -> None:
-        for _ in range(self._threads):
-            self._questions.put(None)
-        self._threads = 0
+        if not self._is_left:
+            self._is_left = True
+            for _ in self._threads:
+                self._questions.put(None)
 
     def wait(self, seconds: float) -> None:
+        # For the threads, and not for as many items as are under way: of those an interrupt may have come upon one as it was collected.
         until = time.monotonic() + seconds
-        while self.under_way and (left := until - time.monotonic()) > 0:
-            self._next(left)
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         while (question := self._questions.get()) is not None:

@@ -11,12 +11,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmkit import Client
+from llmkit.batch.executors import Staff
+from llmkit.batch.threads import Crew
 from llmkit.testing import FakeServer, RecordedRequest, Reply
 
 COUNT = 120
@@ -141,3 +144,42 @@ def test_ctrl_c_leaves_a_valid_log(face: str, workers: str, started: Any, server
     if (face, workers) == ("sync", "deaf"):
         assert begun == finished(path)
     assert goes_on(echo, server, path).succeeded == COUNT
+
+
+def test_an_interrupt_upon_what_comes_back_does_not_lose_it(server: FakeServer, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was reported, but not yet received."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+    server.always(Echo())
+    client = Client("openai/gpt-4o-mini", base_url=server.url("openai"))
+
+    class Near(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_result(fn(*args, **kwargs))
+            return future
+
+    def interrupted(self: Staff, future: Future[Any]) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Staff, "receive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        client.batch(["p0", "p1"], executor=Near(), checkpoint=path)
+
+    assert {0, 1} == finished(path)
+
+
+@pytest.mark.timeout(30)
+def test_an_interrupt_upon_an_item_is_not_waited_for(server: FakeServer, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the batch's own threads, too: for a minute."""
+    client = Client("openai/gpt-4o-mini", base_url=server.url("openai"), api_key="sk-test-0123456789")
+
+    def interrupted(self: Crew) -> Any:
+        self._items.get()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Crew, "collect", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        client.batch(["p0", "p1"], checkpoint=path)
+
+    assert {0, 1} == finished(path)
