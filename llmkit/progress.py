@@ -1,12 +1,13 @@
 """
 How far something is: drawn by tqdm in terminals and notebooks, or told to a function. The only home of tqdm.
 
-Rule: whatever takes ``progress=`` takes the same: True, or a function of done, total (None where it is not known) and failed. What is
-done includes what failed, and what an earlier run has done. Where the first failure ends everything, failed is 0.
+Rule: whatever takes ``progress=`` takes the same: True, or a function of done, total (None where it is not known) and, if it takes a
+third, failed. What is done includes what failed, and what an earlier run has done. Where the first failure ends everything, failed is 0.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
@@ -14,7 +15,8 @@ from llmkit.errors import ConfigurationError
 
 __all__ = ["Progress", "ProgressArgument", "progress_of"]
 
-Report: TypeAlias = "Callable[[int, int | None, int], object]"  # done, total where it is known, failed
+# Done, total where it is known, and failed.
+Report: TypeAlias = "Callable[[int, int | None, int], object] | Callable[[int, int | None], object]"
 ProgressArgument: TypeAlias = "bool | Report | None"
 
 
@@ -29,11 +31,12 @@ class Progress(Protocol):
 class Told:
     """A function of the user's."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Callable[..., object], facts: int) -> None:
         self._report = report
+        self._facts = facts
 
     def show(self, done: int, total: int | None, failed: int) -> None:
-        self._report(done, total, failed)
+        self._report(*(done, total, failed)[: self._facts])
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -69,10 +72,26 @@ def progress_of(value: Any, total: int | None, *, unit: str = "item", title: str
         if not callable(value):
             msg = f"progress is True, or a function of done, total and failed, not {type(value).__name__}."
             raise ConfigurationError(msg)
-        return Told(value)
+        return Told(value, _taken(value))
     try:
         from tqdm.auto import tqdm
     except ModuleNotFoundError:
         msg = "progress=True needs tqdm: pip install 'llmkit[progress]'. Or pass a function of done, total and failed."
         raise ConfigurationError(msg) from None
     return Bar(tqdm(total=total, unit=unit, desc=title))
+
+
+def _taken(report: Callable[..., object]) -> int:
+    """Return how many of the three facts *report* takes: all, or not what failed."""
+    try:
+        signature = inspect.signature(report)
+    except ValueError:  # Python knows none of it, as of some that are written in C
+        return 3
+    for count in (3, 2):
+        try:
+            signature.bind(*range(count))
+        except TypeError:
+            continue
+        return count
+    msg = f"progress is a function of done, total and failed, or of done and total: {report!r} takes neither three nor two."
+    raise ConfigurationError(msg)

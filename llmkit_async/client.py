@@ -498,7 +498,7 @@ class AsyncClient:
             prompts: Strings, lists of messages, or dicts of ``complete``'s arguments; any iterable, also an asynchronous one.
             max_concurrency: How many are asked at a time.
             ordered: Whether the items are in the order of the prompts, or as they are completed.
-            progress: True for a bar of tqdm, or a function of done, total (None where it is not known) and failed.
+            progress: True for a bar of tqdm, or a function of done, total (None where it is not known) and, if it takes that, failed.
             checkpoint: A file in which what is done is kept, so that the same call after a crash goes on where that one ended.
             resume: False moves a checkpoint that is there aside; ``"anyway"`` goes on with that of other prompts, where they are the same.
             retry_failed: Whether those that failed for good, by the checkpoint, are asked again.

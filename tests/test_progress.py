@@ -24,6 +24,24 @@ def test_a_function_is_told() -> None:
     assert [(2, 5, 0), (5, 5, 1)] == told
 
 
+def test_a_function_need_not_take_what_failed() -> None:
+    """As a bar of one's own, most likely."""
+    told: list[tuple[int, int | None]] = []
+    progress = progress_of(lambda done, total: told.append((done, total)), 5)
+    assert progress is not None
+
+    progress.show(2, 5, 1)
+
+    assert [(2, 5)] == told
+
+
+@pytest.mark.parametrize("report", [lambda: None, lambda done: None, lambda done, total, failed, more: None])
+def test_a_function_of_something_else_is_refused(report: Any) -> None:
+    """Before anything is sent, and not when there is something to tell."""
+    with pytest.raises(ConfigurationError, match="takes neither three nor two"):
+        progress_of(report, 5)
+
+
 def test_a_bar_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     """In its unit, with its title and what failed."""
     progress = progress_of(True, 5, unit="doc", title="pets")
