@@ -42,7 +42,7 @@ def check_base_url(url: object) -> SplitResult:
         msg = f"base_url is no URL: {error}."
         raise ConfigurationError(msg) from None
     if parts.scheme not in ("http", "https") or not host:
-        msg = f"base_url begins with http:// or https:// and a host; {_shown(parts)!r} does not."
+        msg = f"base_url begins with http:// or https:// and a host, as 'http://localhost:8000' does{_shown(url, parts)}."
         raise ConfigurationError(msg)
     if parts.username is not None or parts.password is not None:
         msg = "base_url has a user name or password in it; credentials go into api_key= or auth=."
@@ -56,9 +56,9 @@ def check_base_url(url: object) -> SplitResult:
     return parts
 
 
-def _shown(parts: SplitResult) -> str:
-    # Never the user info: it may be a password.
-    return f"{parts.scheme}://{parts.hostname or ''}"
+def _shown(url: str, parts: SplitResult) -> str:
+    # Never the user info, which may be a password, nor what is no URL at all and may be a key in the wrong place.
+    return f", and not with {parts.scheme}://{parts.hostname or ''}" if "://" in url and parts.scheme else ""
 
 
 def normalised(url: str, *, default_path: str = "") -> str:

@@ -48,8 +48,9 @@ class Agent:
         messages: Messages = (),
         **options: Any,
     ) -> None:
-        if inspect.iscoroutinefunction(getattr(client, "run", None)):
-            msg = f"Agent takes a Client, not {type(client).__name__}: the Agent of llmkit_async takes the other."
+        run = getattr(client, "run", None)
+        if run is None or inspect.iscoroutinefunction(run):
+            msg = f"Agent takes a Client, not {type(client).__name__}; the Agent of llmkit_async takes an AsyncClient."
             raise ConfigurationError(msg)
         self._client = client
         self._memory = Memory(messages, tools=tools, options=options)

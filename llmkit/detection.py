@@ -130,8 +130,8 @@ def _nothing() -> str:
     variables = ", ".join(row.key_env[0] for row in detectable())
     files = ", ".join(_config_files().values())
     return (
-        f"No provider was found. Looked for {MODEL_VARIABLE}, for the keys {variables}, for a file ({CONFIG_VARIABLE}, {files}), and for "
-        f"{_local_place()}. Set one of them, or name a model: Client('openai/gpt-4o-mini', api_key=...)."
+        "No provider was found. Name a model, as in Client('openai/gpt-4o-mini', api_key=...), or set one of what was looked for: "
+        f"{MODEL_VARIABLE}; the keys {variables}; a file ({CONFIG_VARIABLE}, {files}); {_local_place()}."
     )
 
 

@@ -25,7 +25,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.hooks import Hooks
 from llmkit.models.facts import ModelFacts
 from llmkit.models.usage import Usage
-from llmkit.providers import Means, Provider, discover, find_provider, split_model
+from llmkit.providers import Means, Provider, check_options, discover, find_provider, meant_by, split_model, whose_is
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.learned import Pace
@@ -217,6 +217,8 @@ class Endpoints:
         settings = self.settings
         provider, name, reasons = self._resolve(model)
         own = model is None or provider.name == self._own_provider()
+        if model is None:
+            check_options(provider, settings.options or ())
         provider = provider.serving(name)
         options, chosen = self._access(provider, own, name)
         dialect = provider.dialect_for(options)
@@ -310,6 +312,8 @@ class Endpoints:
                 return own, self._default_model(own), [f"The provider is {own.name}, as given; the model is its default."]
             # With a provider given, only the model of one call may be somebody else's.
             named, rest = split_model(asked, discover=model is not None)
+            if named is None and model is not None:
+                self._check_spelling(asked, own)
             if named is None or (model is None and find_provider(named) is not own):
                 # With a provider given, a name that looks like another's is this one's own: "openai/gpt-4o" at OpenRouter.
                 return own, asked, [f"The provider is {own.name}, as given; the model is {asked!r}."]
@@ -322,6 +326,7 @@ class Endpoints:
             return find_provider(named), rest, [f"{asked!r} names the provider and the model."]
         if model is not None and (settings.provider or settings.model):
             own = self._resolve(None)[0]
+            self._check_spelling(asked, own)
             return own, asked, [f"{asked!r} names no provider, so it is the client's own, {own.name}."]
         owner = maker_of(asked)
         if owner is not None:
@@ -330,11 +335,20 @@ class Endpoints:
             return find_provider("custom"), asked, [f"{asked!r} is served at the base_url given."]
         if discover():
             return self._resolve(model)
-        msg = (
-            f"It cannot be told who serves {asked!r}. Name the provider, as in 'openai/{asked}', or pass provider=, or base_url= for a "
-            "server of your own."
-        )
-        raise ConfigurationError(msg)
+        raise ConfigurationError(whose_is(asked))
+
+    def _check_spelling(self, model: str, own: Provider) -> None:
+        """
+        Refuse a *model* whose provider's name seems misspelt: taken for a model of *own*, as a fallback it would fail in an outage first.
+
+        Models do have names such as "deepseek-ai/DeepSeek-V3": where *own* has such, or it is not known what is served, nothing is said.
+        """
+        elsewhere = self.settings.base_url is not None or environ(own.base_env) is not None
+        names = ModelRegistry.models(own) if "/" in model and not elsewhere else []
+        meant = meant_by(model, alike=0.8) if names and not any("/" in name for name in names) else None
+        if meant is not None:
+            msg = f"{own.name} has no model {model!r}. Did you mean {meant!r}?"
+            raise ConfigurationError(msg)
 
     @staticmethod
     def _default_model(provider: Provider) -> str:
@@ -443,8 +457,8 @@ class Endpoints:
         if not provider.key_required or not needs_key(settings.transport):
             reasons.append("No key was given, and none is needed.")
             return None
-        variables = " or ".join(provider.key_env)
-        msg = f"There is no key for {provider.name}: pass api_key=" + (f", or set {variables}." if variables else ".")
+        variables = f"set {' or '.join(provider.key_env)}, or " if provider.key_env else ""
+        msg = f"There is no key for {provider.name}: {variables}pass api_key=."
         raise ConfigurationError(msg)
 
 

@@ -136,7 +136,8 @@ class Holdings:
         if self._site_permit is not None:
             # Whatever was answered, somebody was there to answer it.
             there = was_there or outcome == "success"
-            getattr(self._site_permit, outcome if kind in UNREACHED and not there else "success" if there else "neutral")()
+            of_site: Outcome = "success" if there else outcome if kind in UNREACHED else "neutral"
+            getattr(self._site_permit, of_site)()
         if self._is_sent and self._call.endpoint.traffic is not None:
             self._call.endpoint.traffic.end(latency)
         pace, self._pace = self._pace, None

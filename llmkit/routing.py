@@ -87,8 +87,11 @@ class Router:
         """The client's own endpoint."""
         return self._endpoints.default
 
-    def endpoint(self, model: str | None) -> Endpoint:
+    def endpoint(self, model: Any) -> Endpoint:
         """Return the endpoint for *model*, or the client's own. Raises ``ConfigurationError`` if it cannot be told."""
+        if model is not None and (not isinstance(model, str) or not model):
+            msg = f"model= of one call is the name of a model, not {model!r}; several, or a Target, are given to the client."
+            raise ConfigurationError(msg)
         return self.default if model is None else self._endpoints.find(model)
 
     def places(self, model: str | None) -> tuple[Endpoint, ...]:
@@ -162,7 +165,7 @@ class Router:
 
     def embedding(
         self,
-        inputs: Any,
+        inputs: Any = None,  # None is refused as such, and not as an argument that is missing
         *,
         model: str | None = None,
         timeout: float | None = None,
@@ -244,7 +247,7 @@ class Router:
 
     def counting(
         self,
-        messages: Any,
+        messages: Any = None,
         *,
         model: str | None = None,
         timeout: float | None = None,

@@ -14,7 +14,7 @@ from llmkit.cache.opening import holds_password
 from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
 from llmkit.hooks import Hook, as_hooks
-from llmkit.models.request import check_headers, check_parameter, check_seconds
+from llmkit.models.request import PARAMETERS, check_headers, check_parameter, check_seconds
 from llmkit.providers import Provider, as_row
 from llmkit.resilience.breaker import CircuitBreakerConfig
 from llmkit.resilience.budget import Budget, budget_of
@@ -23,7 +23,7 @@ from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.rates import RateLimit, TokenBucket, rate_limit_of
 from llmkit.resilience.retry import RetryConfig
 from llmkit.shared.address import Shared, shared_of
-from llmkit.spelling import refuse_unknown
+from llmkit.spelling import nearest, refuse_unknown
 from llmkit.strategies import check_strategy
 from llmkit.targets import Target, as_targets
 from llmkit.transport.settings import TransportSettings
@@ -35,8 +35,23 @@ SECRET_OPTIONS = frozenset(  # of whatever provider
     {"token", "client_secret", "private_key", "passphrase", "access_key_id", "secret_access_key", "session_token", "credentials"}
 )
 
+# What other libraries call it, where that is not near enough to be guessed.
+_ELSEWHERE: Mapping[str, str] = {
+    "api_base": "base_url=",
+    "headers": "default_headers=",
+    "http_client": "transport=",
+    "max_retries": "retry=RetryConfig(max_retries=...)",
+    "num_retries": "retry=RetryConfig(max_retries=...)",
+    "organization": "default_headers={'OpenAI-Organization': ...}",
+    "stop_sequences": "stop=",
+}
+
 
 def _seconds(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    check_seconds(attribute.name, value)
+
+
+def _seconds_or_none(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if value is not None:
         check_seconds(attribute.name, value)
 
@@ -49,6 +64,21 @@ def _is_a(*kinds: type) -> Callable[[Any, Attribute[Any], Any], None]:
             raise ConfigurationError(msg)
 
     return check
+
+
+def _is_policy(kind: type) -> Callable[[Any, Attribute[Any], Any], None]:
+    def check(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+        if value is not None and not isinstance(value, kind):
+            msg = f"{attribute.name} is a {kind.__name__}, a dict of its fields, or None to switch it off; not {value!r}."
+            raise ConfigurationError(msg)
+
+    return check
+
+
+def _sends(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, TransportMaker) and not callable(getattr(value, "send", None)):
+        msg = f"transport is an object with send(), as llmkit.Transport tells; not {type(value).__name__}."
+        raise ConfigurationError(msg)
 
 
 def _keys(instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -112,21 +142,21 @@ class Settings:
     auth: AuthArgument = field(default=None, repr=False)
     base_url: str | None = field(default=None, validator=_is_a(str))
     timeout: float = field(default=60.0, validator=_seconds)
-    deadline: float | None = field(default=600.0, validator=_seconds)
-    retry: RetryConfig | None = field(factory=RetryConfig, converter=_retry, validator=_is_a(RetryConfig))
+    deadline: float | None = field(default=600.0, validator=_seconds_or_none)
+    retry: RetryConfig | None = field(factory=RetryConfig, converter=_retry, validator=_is_policy(RetryConfig))
     circuit_breaker: CircuitBreakerConfig | None = field(
-        factory=CircuitBreakerConfig, converter=_breaker, validator=_is_a(CircuitBreakerConfig)
+        factory=CircuitBreakerConfig, converter=_breaker, validator=_is_policy(CircuitBreakerConfig)
     )
     rate_limit: RateLimit | TokenBucket | None = field(default=None, converter=rate_limit_of)
     budget: Budget | None = field(default=None, converter=budget_of)
     fallbacks: tuple[Target, ...] = field(default=(), converter=_targets)
     strategy: str = field(default="fallback", converter=check_strategy)
-    hedge: Hedge | None = field(default=None, converter=_hedge, validator=_is_a(Hedge))
+    hedge: Hedge | None = field(default=None, converter=_hedge, validator=_is_policy(Hedge))
     hooks: tuple[Hook, ...] = field(default=(), converter=as_hooks)
     shared: Shared | None = field(default=None, converter=shared_of)
     weight: float = 1.0  # of the first model, under strategy="weighted"
     cache: Any = field(default=None, repr=False)  # a Redis's address may hold a password
-    transport: Any = None
+    transport: Any = field(default=None, validator=_sends)
     default_headers: Mapping[str, str] | None = field(default=None, repr=False)
     options: Mapping[str, Any] | None = field(default=None, repr=False, validator=_table)  # may hold a token
     capabilities: Mapping[str, Any] | None = field(default=None, converter=as_capabilities)
@@ -149,7 +179,9 @@ class Settings:
         if self.default_headers is not None:
             check_headers("default_headers", self.default_headers)
         for name, value in self.defaults.items():
-            if value is not None and name != "system":
+            if name not in PARAMETERS and name != "system":
+                raise ConfigurationError(_unknown(name))
+            if value is not None:
                 check_parameter(name, value)
         # What stands in for a transport either sends nothing, or sends by the client's own.
         if self.untrusted_base_url and self.transport is not None and not isinstance(self.transport, TransportMaker):
@@ -224,8 +256,18 @@ class Settings:
         return {name: getattr(self, name) for name in SETTINGS}
 
 
+def _unknown(name: str) -> str:
+    meant = _ELSEWHERE.get(name)
+    hint = nearest(name, (*ARGUMENTS, *PARAMETERS, "system")) if meant is None else f" Did you mean {meant}?"
+    hint = hint or " What one provider alone knows goes into options=, or into the body with extra_body=."
+    return f"There is no argument {name!r}.{hint}"
+
+
 def _spread(model: object, fallbacks: object) -> dict[str, Any]:
     """Return what a list of models says: the first serves, with what is its own, the rest are fallbacks."""
+    if model == "":
+        msg = "model is an empty string: name one, or leave it out to have one found."
+        raise ConfigurationError(msg)
     if model is None or isinstance(model, str):
         return {"model": model, "fallbacks": fallbacks}
     first, *others = as_targets("model", model) or (None,)
@@ -243,6 +285,7 @@ def _holds_key(api_key: object, api_keys: object, options: Mapping[str, Any] | N
 
 
 SETTINGS = tuple(attribute.name for attribute in Settings.__attrs_attrs__)
+ARGUMENTS = tuple(name for name in SETTINGS if name not in ("weight", "defaults"))  # that a client takes by these names
 PLAIN = Settings()
 
 

@@ -6,16 +6,22 @@ from collections.abc import Iterable
 
 from llmkit.errors import ConfigurationError
 
-__all__ = ["nearest", "refuse_unknown"]
+__all__ = ["closest", "nearest", "refuse_unknown"]
+
+
+def closest(name: str, known: Iterable[str], *, alike: float = 0.6) -> str | None:
+    """Return the one of *known* that is most like *name*, whatever the case; None where none is *alike* enough, from 0 to 1."""
+    from difflib import get_close_matches  # only for those who mistyped
+
+    lowered = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), lowered, n=1, cutoff=alike)
+    return lowered[near[0]] if near else None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the question whether one of *known* was meant by *name*, with a space before it; nothing where none is near."""
-    from difflib import get_close_matches  # only for those who mistyped
-
-    lowered = {one.lower(): one for one in known}
-    near = get_close_matches(name.lower(), lowered, n=1)
-    return f" Did you mean {lowered[near[0]]!r}?" if near else ""
+    near = closest(name, known)
+    return "" if near is None else f" Did you mean {near!r}?"
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str], *, path: str = "") -> None:

@@ -49,7 +49,7 @@ class AsyncAgent:
         **options: Any,
     ) -> None:
         if not inspect.iscoroutinefunction(getattr(client, "run", None)):
-            msg = f"AsyncAgent takes an AsyncClient, not {type(client).__name__}: the Agent of llmkit takes the other."
+            msg = f"AsyncAgent takes an AsyncClient, not {type(client).__name__}; the Agent of llmkit takes a Client."
             raise ConfigurationError(msg)
         self._client = client
         self._memory = Memory(messages, tools=tools, options=options)

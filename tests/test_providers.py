@@ -20,13 +20,16 @@ from llmkit.providers import (
     ROWS,
     Option,
     Provider,
+    check_options,
     detectable,
     find_provider,
+    meant_by,
     owner_of,
     provider_names,
     register_provider,
     registry,
     split_model,
+    whose_is,
 )
 from llmkit.providers.table import ALIASES, DETECTED, MODEL_PREFIXES, TABLE
 from llmkit.secrets import Secret
@@ -624,6 +627,51 @@ def test_an_owner_is_its_rows_name() -> None:
 def test_a_model_is_split_at_the_first_known_provider(model: str, expected: tuple[str | None, str]) -> None:
     """Later separators belong to the model."""
     assert expected == split_model(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("opnai/gpt-4o", "'opnai/gpt-4o'. Did you mean 'openai/gpt-4o'?"),
+        ("Antropic:claude-sonnet-4-5", "Did you mean 'anthropic:claude-sonnet-4-5'?"),
+        (
+            "openai",
+            "'openai' is a provider, and no model of it is named: write 'openai/MODEL', or pass provider='openai' for its usual one.",
+        ),
+        ("vllm/", "write 'vllm/MODEL'."),
+        ("my-model", "Name the provider, as in 'openai/my-model', or pass provider=, or base_url="),
+        ("/x", "Name the provider"),
+    ],
+)
+def test_a_name_that_says_no_provider_is_answered_with_how_to_say_one(model: str, words: str) -> None:
+    """The one that was probably meant first."""
+    assert words in whose_is(model)
+
+
+def test_only_what_is_much_alike_is_taken_for_a_misspelt_provider() -> None:
+    """Where makers are named before models."""
+    assert "google/gemini" == meant_by("goggle/gemini", alike=0.8)
+    assert meant_by("models/gemini", alike=0.8) is None
+    assert meant_by("gemini") is None
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_an_option_that_nobody_has_is_refused() -> None:
+    """Nothing that was said is passed over in silence."""
+    with pytest.raises(ConfigurationError, match=r"azure has no option 'api_verison'\. Did you mean 'api_version'"):
+        check_options(find_provider("azure"), ["endpoint", "api_verison"])
+    with pytest.raises(ConfigurationError, match=r"openai has no option 'zone'\. There are api\."):
+        check_options(find_provider("openai"), ["zone"])
+    with pytest.raises(ConfigurationError, match=r"groq has no option 'zone'\.$"):
+        check_options(find_provider("groq"), ["zone"])
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_an_option_that_somebody_may_read_is_taken() -> None:
+    """A fallback's, or that of a wire of one's own."""
+    check_options(find_provider("openai"), ["api", "region"])
+    check_options(register_provider("acme", base_url="https://llm.acme.example/v1"), ["zone"])
+    check_options(register_provider("groq", base_url="https://llm.acme.example/v1", replace=True), ["zone"])
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,19 @@ from __future__ import annotations
 import pytest
 
 from llmkit.errors import ConfigurationError
-from llmkit.spelling import nearest, refuse_unknown
+from llmkit.spelling import closest, nearest, refuse_unknown
 
 
 def test_the_nearest_name_is_told_as_it_is_written() -> None:
     """Whatever the case of either."""
     assert " Did you mean 'Timeout'?" == nearest("TMEOUT", ["retry", "Timeout"])
     assert "" == nearest("colour", ["retry", "timeout"])
+
+
+def test_how_alike_names_must_be_can_be_said() -> None:
+    """For a hint less is enough than for a refusal."""
+    assert "retry" == closest("retires", ["retry", "timeout"])
+    assert closest("retires", ["retry", "timeout"], alike=0.8) is None
 
 
 def test_a_known_name_passes() -> None:

@@ -16,6 +16,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.models.content import Message
 from llmkit.models.facts import UNKNOWN_MODEL, ModelFacts
 from llmkit.models.reading import as_messages
+from llmkit.spelling import nearest
 
 if TYPE_CHECKING:
     from llmkit.structured import ResponseFormat
@@ -197,9 +198,10 @@ PARAMETERS: Mapping[str, Callable[[str, Any], Any]] = {
 
 def check_parameter(name: str, value: Any) -> Any:
     """Return *value* as the request keeps it; refuses by name what the parameter *name* cannot be."""
-    check = PARAMETERS.get(name)
+    check = _string if name == "system" else PARAMETERS.get(name)
     if check is None:
-        msg = f"There is no parameter {name!r}. What one provider alone knows goes into extra_body=."
+        hint = nearest(name, PARAMETERS) or " What one provider alone knows goes into extra_body=."
+        msg = f"There is no parameter {name!r}.{hint}"
         raise ConfigurationError(msg)
     return check(name, value)
 
@@ -221,7 +223,7 @@ def make_request(
     """
     turns = as_messages(messages)
     if system is not None:
-        turns = (Message("system", _string("system", system)), *turns)
+        turns = (Message("system", check_parameter("system", system)), *turns)
     said = {name: check_parameter(name, value) for name, value in parameters.items() if value is not None}
     request = CompletionRequest(messages=turns, model=model, stream=stream, facts=facts, **said)
     if request.tool_choice is not None:

@@ -6,15 +6,18 @@ from llmkit.providers.local import LocalProvider, as_row
 from llmkit.providers.provider import Means, Option, Provider
 from llmkit.providers.registry import (
     ROWS,
+    check_options,
     detectable,
     discover,
     embedding_providers,
     find_provider,
     local_server,
+    meant_by,
     owner_of,
     provider_names,
     register_provider,
     split_model,
+    whose_is,
 )
 
 __all__ = [
@@ -24,13 +27,16 @@ __all__ = [
     "Option",
     "Provider",
     "as_row",
+    "check_options",
     "detectable",
     "discover",
     "embedding_providers",
     "find_provider",
     "local_server",
+    "meant_by",
     "owner_of",
     "provider_names",
     "register_provider",
     "split_model",
+    "whose_is",
 ]

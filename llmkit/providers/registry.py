@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,23 +26,27 @@ from llmkit.providers.embedders import COUNTERS, EMBEDDERS, EMBEDDING_MODELS, em
 from llmkit.providers.local import LocalProvider
 from llmkit.providers.provider import Option, Provider, Row
 from llmkit.providers.table import ALIASES, DETECTED, LOCAL, MODEL_PREFIXES, TABLE
-from llmkit.spelling import nearest
+from llmkit.spelling import closest, nearest
 
 __all__ = [
     "ROWS",
     "Registry",
+    "check_options",
     "detectable",
     "discover",
     "embedding_providers",
     "find_provider",
     "local_server",
+    "meant_by",
     "owner_of",
     "provider_names",
     "register_provider",
     "split_model",
+    "whose_is",
 ]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_MARK = re.compile(r"[/:](?=.)")
 _FIELDS = frozenset(attribute.name for attribute in Provider.__attrs_attrs__)
 
 
@@ -213,6 +217,48 @@ def split_model(model: str, *, discover: bool = False) -> tuple[str | None, str]
     if discover and ("/" in model or ":" in model) and ROWS.discover():
         return split_model(model)
     return None, model
+
+
+def meant_by(model: str, *, alike: float = 0.6) -> str | None:
+    """Return *model* with the provider's name that was probably meant before its separator; None where none is *alike* enough."""
+    mark = _MARK.search(model)
+    near = closest(model[: mark.start()], ROWS.names(), alike=alike) if mark is not None else None
+    return None if mark is None or near is None else near + model[mark.start() :]
+
+
+def whose_is(model: str) -> str:
+    """Return what to tell whoever gave *model*, a name that says no provider."""
+    row = ROWS.find(model.rstrip("/:").lower())
+    if row is not None:
+        usual = f", or pass provider={row.name!r} for its usual one" if row.default_model is not None else ""
+        return f"{model!r} is a provider, and no model of it is named: write '{row.name}/MODEL'{usual}."
+    meant = meant_by(model)
+    if meant is not None:
+        return f"It cannot be told who serves {model!r}. Did you mean {meant!r}?"
+    return (
+        f"It cannot be told who serves {model!r}. Name the provider, as in 'openai/{model}', or pass provider=, or base_url= for a "
+        "server of your own."
+    )
+
+
+def check_options(provider: Provider, names: Iterable[str]) -> None:
+    """
+    Refuse the first of *names*, options given to a client of *provider*, that no provider has.
+
+    One that another has may be meant for a fallback there. What a row reads that is not the table's is its maker's business.
+
+    Raises:
+        ConfigurationError: If there is one; it names the nearest.
+    """
+    beyond = [name for name in names if name not in provider.options]
+    if not beyond or provider.name in ROWS.history or ROWS.find(provider.name) is not provider:
+        return
+    known = {option for row in ROWS for option in row.options}
+    for name in beyond:
+        if name not in known:
+            there = f" There are {', '.join(sorted(provider.options))}." if provider.options else ""
+            msg = f"{provider.name} has no option {name!r}.{nearest(name, provider.options) or there}"
+            raise ConfigurationError(msg)
 
 
 def owner_of(model: str) -> str | None:

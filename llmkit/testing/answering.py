@@ -39,6 +39,8 @@ def answer(
         return found.wire.render_error(request, refusal), refusal
     script = take(request)
     reply = script(request) if callable(script) else script
+    if isinstance(reply, str):
+        reply = Reply(reply)
     if reply is None and route is not None:
         reply = (None if strict else route.check(request)) or GOOD
     elif reply is None:

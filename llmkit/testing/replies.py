@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl
 
 from attrs import field, frozen, validators
 
+from llmkit.errors import ConfigurationError
+
 __all__ = ["Event", "Failure", "RecordedRequest", "Reply", "Script", "ToolUse"]
 
 Event = Mapping[str, Any] | str | bytes
@@ -253,5 +255,15 @@ class RecordedRequest:
         return dict(parse_qsl(self.query_string, keep_blank_values=True))
 
 
-Script = Reply | Callable[[RecordedRequest], Reply]
-"""A reply, or what makes one from the request."""
+Script = Reply | Callable[[RecordedRequest], Reply | str]
+"""A reply, or what makes one, or its text, from the request."""
+
+
+def as_script(given: object) -> Script:
+    """Return *given*, an entry of a server's script. Raises ``ConfigurationError`` if it is neither text nor a reply nor makes one."""
+    if isinstance(given, str):
+        return Reply(given)
+    if isinstance(given, Reply) or (callable(given) and not isinstance(given, type)):
+        return given
+    msg = f"A reply is a Reply, text, or a function that makes a Reply of the request, not {given!r}."
+    raise ConfigurationError(msg)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from llmkit.testing import wires
 from llmkit.testing.answering import GOOD, answer
 from llmkit.testing.recognising import key_in
-from llmkit.testing.replies import RecordedRequest, Reply, Script
+from llmkit.testing.replies import RecordedRequest, Reply, Script, as_script
 from llmkit.testing.wires.base import Rendered
 
 if TYPE_CHECKING:
@@ -197,19 +197,25 @@ class FakeServer:
 
     # What it is to say.
 
-    def enqueue(self, *replies: Script, key: str | None = None) -> None:
+    def enqueue(self, *replies: Script | str, key: str | None = None) -> None:
         """
         Add *replies*, each used once and in this order; with *key*, for requests that carry it.
 
-        A callable gets the request and returns the reply; it runs in the server's thread, so it must not block.
-        """
-        with self._changed:
-            (self._queue if key is None else self._keyed[key]).extend(replies)
+        Text is a ``Reply`` with that text. A callable gets the request and returns the reply; it runs in the server's thread, so it
+        must not block.
 
-    def always(self, reply: Script | None) -> None:
-        """Answer with *reply* whatever the queue does not; None goes back to good answers."""
+        Raises:
+            ConfigurationError: If one is something else.
+        """
+        scripts = [as_script(reply) for reply in replies]
         with self._changed:
-            self._always = reply
+            (self._queue if key is None else self._keyed[key]).extend(scripts)
+
+    def always(self, reply: Script | str | None) -> None:
+        """Answer with *reply*, as ``enqueue`` takes it, whatever the queue does not; None goes back to good answers."""
+        script = None if reply is None else as_script(reply)
+        with self._changed:
+            self._always = script
 
     def reset(self) -> None:
         """Forget the script and everything observed; connections stay open."""

@@ -238,6 +238,9 @@ def test_each_agent_takes_the_client_of_its_package(server: FakeServer) -> None:
         Agent(twin)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="AsyncAgent takes an AsyncClient, not Client"):
         AsyncAgent(client)  # type: ignore[arg-type]
+    for agent in (Agent, AsyncAgent):
+        with pytest.raises(ConfigurationError, match=r"takes an? \w+, not str"):
+            agent("openai/gpt-4o-mini")  # type: ignore[arg-type]
     assert AsyncAgent is llmkit_async.Agent
     assert "Agent(Client('openai/gpt-4o-mini'), 0 messages)" == repr(Agent(client))
     asyncio.run(twin.close())

@@ -208,6 +208,23 @@ def test_bad_input_is_refused_by_name(connect: Connect, server: FakeServer, argu
     assert 0 == server.connections
 
 
+@pytest.mark.parametrize("model", [5, "", ["openai/gpt-4o", "openai/gpt-4o-mini"]])
+def test_the_model_of_one_call_is_a_name(connect: Connect, model: Any) -> None:
+    """And an empty one is not the client's own."""
+    client = connect()
+
+    for method in (client.complete, client.explain, client.embed, client.count_tokens):
+        with pytest.raises(ConfigurationError, match="model= of one call is the name of a model"):
+            method("Hi", model=model)
+
+
+@pytest.mark.parametrize(("method", "name"), [("complete", "messages"), ("count_tokens", "messages"), ("embed", "inputs")])
+def test_nothing_to_ask_is_refused_by_its_name(connect: Connect, method: str, name: str) -> None:
+    """In the caller's words, and not in those of what it calls."""
+    with pytest.raises(ConfigurationError, match=f"{name} is a string"):
+        getattr(connect(), method)(None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -224,6 +241,8 @@ def test_bad_input_is_refused_by_name(connect: Connect, server: FakeServer, argu
         ({"model": "openai/gpt-4o", "api_key": "k1", "timeout": 0}, "timeout"),
         ({"model": "openai/gpt-4o", "api_key": "k1", "temperature": "hot"}, "temperature"),
         ({"model": "openai/gpt-4o", "api_key": "k1", "temprature": 1}, "temprature"),
+        ({"model": "openai/gpt-4o", "api_key": "k1", "options": {"apy": "responses"}}, "openai has no option 'apy'"),
+        ({"model": "opnai/gpt-4o", "api_key": "k1"}, "Did you mean 'openai/gpt-4o'"),
     ],
 )
 def test_a_client_that_cannot_work_is_not_made(face: Any, arguments: dict[str, Any], word: str) -> None:

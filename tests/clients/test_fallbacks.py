@@ -370,3 +370,33 @@ def test_the_same_limit_everywhere_is_the_limit_of_all(connect: Connect, server:
 
     assert 200 == caught.value.retry_after
     assert all(isinstance(error, RateLimitError) for error in caught.value.errors)
+
+
+@pytest.mark.parametrize("own", [{"model": "openai/gpt-4o-mini"}, {"model": "gpt-4o-mini", "provider": "openai"}])
+def test_a_misspelt_provider_is_noticed_before_it_is_needed(face: Any, own: dict[str, Any]) -> None:
+    """Taken for a model of the client's own provider, it would fail in the first outage."""
+    with pytest.raises(ConfigurationError, match=r"openai has no model 'antropic/claude-sonnet-4-5'\. Did you mean 'anthropic/"):
+        face.client(**own, api_key="k", fallbacks=["antropic/claude-sonnet-4-5"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"model": "together/openai/gpt-oss-120b", "fallbacks": ["deepseek-ai/DeepSeek-V3"]},
+        {"model": "openai/gpt-4o", "fallbacks": ["team/our-finetune"]},
+        {"model": "openai/x", "base_url": "http://127.0.0.1:1", "fallbacks": ["mistralai/Mistral-7B"]},
+        {"model": "custom/x", "base_url": "http://127.0.0.1:1", "fallbacks": ["mistralai/Mistral-7B"]},
+    ],
+)
+def test_a_maker_before_a_model_is_not_taken_for_a_misspelt_provider(face: Any, arguments: dict[str, Any]) -> None:
+    """Where models have such names, or nobody knows which are served, or nothing is near."""
+    with face.client(api_key="k", **arguments) as client:
+        assert client.explain("Hi", model=arguments["fallbacks"][0]).model == arguments["fallbacks"][0]
+
+
+def test_a_gateway_in_the_environment_may_have_any_models(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names are its own."""
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+
+    with face.client("openai/gpt-4o", api_key="k", fallbacks=["mistralai/Mistral-7B"]) as client:
+        assert "mistralai/Mistral-7B" == client.explain("Hi", model="mistralai/Mistral-7B").model

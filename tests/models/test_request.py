@@ -103,9 +103,11 @@ def test_checking_raises_nothing_else(name: str, value: Any) -> None:
 
 
 def test_a_parameter_that_does_not_exist_is_refused() -> None:
-    """With the way to say what one provider alone knows."""
-    with pytest.raises(ConfigurationError, match=r"'temprature'.*extra_body"):
+    """With the nearest, or the way to say what one provider alone knows."""
+    with pytest.raises(ConfigurationError, match=r"'temprature'.*Did you mean 'temperature'"):
         make_request("Hi", model="m", temprature=1)
+    with pytest.raises(ConfigurationError, match=r"'logprobs'.*extra_body"):
+        make_request("Hi", model="m", logprobs=True)
 
 
 def test_a_system_text_comes_first() -> None:

@@ -16,6 +16,7 @@ import pytest
 import requests
 import trustme
 
+from llmkit import ConfigurationError
 from llmkit.testing import FakeServer, Reply
 
 
@@ -178,6 +179,25 @@ def test_replies_are_used_once_and_in_order(server: FakeServer) -> None:
     answers = [said(ask(server)) for _ in range(3)]
 
     assert ["one", "two for openai", "You said: Say hi"] == answers
+
+
+def test_text_is_a_reply(server: FakeServer) -> None:
+    """By itself, from a function, and for ever."""
+    server.enqueue("one", lambda request: f"two for {request.provider}")
+    server.always("three")
+
+    answers = [said(ask(server)) for _ in range(3)]
+
+    assert ["one", "two for openai", "three"] == answers
+
+
+@pytest.mark.parametrize("wrong", [None, 5, {"text": "Hi"}, [Reply("Hi")], TimeoutError])
+def test_what_is_no_reply_is_refused_before_it_is_asked_for(server: FakeServer, wrong: Any) -> None:
+    """And nothing of the same script is kept."""
+    with pytest.raises(ConfigurationError, match="A reply is a Reply, text, or a function"):
+        server.enqueue("Hi", wrong)
+
+    assert 0 == server.unused
 
 
 def test_a_reply_can_wait_for_a_key(server: FakeServer) -> None:
