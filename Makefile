@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Setuptools warns that a folder named after the package may come before it; here it is meant to.
+QUIET_PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 
 .PHONY: help install demo test lint types check bench soak catalogue docs build clean
 
@@ -10,13 +12,17 @@ help:  ## Show this list.
 
 install: $(VENV)/ready  ## Make a virtual environment with everything that developing needs.
 
-$(VENV)/ready: setup.cfg
+$(VENV)/usable: setup.cfg
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(QUIET_PIP) --upgrade pip
+	$(QUIET_PIP) --editable '.[async,cli]'
 	@touch $@
 
-demo: $(VENV)/ready  ## Show real calls over real HTTP: answered, streamed, retried, failed over, refused.
+$(VENV)/ready: $(VENV)/usable
+	$(QUIET_PIP) --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/usable  ## Show real calls over real HTTP: answered, streamed, retried, failed over, refused.
 	$(BIN)/llmkit demo
 
 test: $(VENV)/ready  ## Run the tests.

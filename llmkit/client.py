@@ -68,7 +68,38 @@ class Client:
     One typed call to any language model.
 
     ``Client("openai/gpt-4o-mini").complete("Say hi").text``; with nothing given, the provider is found by itself. Thread-safe, and
-    usable after ``fork()``. The arguments and their defaults are described in the README, section "The client".
+    usable after ``fork()``. The README's section "The client" says more.
+
+    Args:
+        model: ``"provider/model"``, the name of a well-known model, or a list: the first serves, the rest are fallbacks.
+        provider: Whose model, where its name does not say; or a ``Provider`` or ``LocalProvider``.
+        api_key: One key, or several as ``api_keys``; the variable of the provider, unless given.
+        auth: In place of the provider's way to send the key: a header's name, a callable that returns headers, or False.
+        base_url: Where the provider is; with or without ``/v1``.
+        timeout: Seconds to connect, of which at most 5, and for the longest silence while reading.
+        deadline: Seconds for a whole call with all its waits and retries; of a stream, until its first content.
+        retry: When and how often a call is tried again; None for never.
+        circuit_breaker: When a failing endpoint is left alone; None for never.
+        rate_limit: What this client may send.
+        fallbacks: Where a call goes when it cannot be answered here: models' names, or ``Target``s.
+        hedge: When a second request races with one that is slow.
+        cache: Where answers are kept: True for memory, a file's path, a ``redis://`` address, or a cache of your own.
+        budget: US dollars that this client may spend, or a ``Budget`` shared with others.
+        transport: What sends requests, in place of the client's own: anything with ``send()``, or a double of ``llmkit.testing``.
+        default_headers: For each request.
+        options: What one provider alone needs, such as a region.
+        hooks: Callables that are given an ``Event`` for whatever happens.
+        shared: The address of a Redis, where limits, breakers, keys and budgets are common to all processes.
+        strategy: Which of several models serves: "fallback" for the first, or see the README.
+        capabilities: What the model can do, where the catalogue does not know.
+        drop_params: Whether parameters that the provider does not know are left out in place of refused.
+        verify, cert, proxies, trust_env: As in ``requests``; ``.netrc`` is never read.
+        allow_insecure: Whether a key may travel over plain http to another machine.
+        untrusted_base_url: Whether somebody else gave the ``base_url``: then nothing but the public internet is connected to.
+        max_connections: How many at most; further calls wait.
+        idle_timeout: Seconds that a stream may go without content.
+        pickle_keys: Whether a literal key travels in a pickle of the client.
+        **defaults: Arguments of ``complete``, for every call that does not say otherwise.
 
     Raises:
         ConfigurationError: If something given is wrong or something needed is missing; nothing was sent.
@@ -237,9 +268,20 @@ class Client:
         """
         Return the model's answer to *messages*.
 
-        Only what is given is sent. ``timeout`` is seconds to connect and for the longest silence, ``deadline`` seconds for the whole
-        call with all its waits and retries. ``cache=False`` passes the client's cache over. ``repair`` is how often an answer that does not
-        fit ``response_format`` is asked for once more, with the reason.
+        Only what is given is sent.
+
+        Args:
+            messages: A string, a ``Message``, or a list of messages, OpenAI-style dicts among them.
+            model: Another model for this call, of whatever provider.
+            system: What comes before the messages.
+            tools: Functions, ``Tool``s or OpenAI-style dicts; ``tool_choice`` is "auto", "none", "required" or a tool's name.
+            response_format: A type, a JSON Schema, or "json"; the answer as such is ``parsed``.
+            reasoning: "none", "minimal", "low", "medium", "high", or how many tokens it may take.
+            extra_body: What only the provider knows, laid over the body that is sent.
+            timeout: Seconds to connect, and for the longest silence.
+            deadline: Seconds for the whole call with all its waits and retries.
+            cache: False passes the client's cache over.
+            repair: How often an answer that does not fit ``response_format`` is asked for once more, with the reason.
 
         Raises:
             ConfigurationError: If something given is wrong, and ``UnsupportedParameterError`` if the provider does not know it;
@@ -247,6 +289,8 @@ class Client:
             ProviderError: If the provider refused, failed or could not be reached, after all retries.
             DeadlineExceededError: If the deadline passed first.
             StructuredOutputError: If the answer does not fit ``response_format``.
+            LLMKitError: The base of these, and of what else ends a call: a budget that is spent, a limit, an open breaker, keys that
+                rest, or that all fallbacks failed.
         """
         return mended(self._answer, self._completion(False, locals()))
 

@@ -227,9 +227,7 @@ class Endpoints:
         pool = self._pool(provider, base_url, auth, own, reasons)
         if pool is None and auth.needs_key:
             auth = NoAuth()
-        if not isinstance(auth, NoAuth) and not settings.allow_insecure and base_url.startswith("http:") and not is_loopback(base_url):
-            msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
-            raise ConfigurationError(msg)
+        self._check_secrecy(base_url, auth)
         said = settings.capabilities if model is None else None
         facts = facts_with(facts_at(provider, name), said)
         origin = origin_of(base_url)
@@ -262,6 +260,13 @@ class Endpoints:
             parameters=dialect.parameters - facts.refuses,
             said=said or {},
         )
+
+    def _check_secrecy(self, base_url: str, auth: Auth) -> None:
+        """Refuse to send a credential in the clear to another machine."""
+        if isinstance(auth, NoAuth) or self.settings.allow_insecure or not base_url.startswith("http:") or is_loopback(base_url):
+            return
+        msg = f"{origin_of(base_url)} would get a key over plain http. Use https, or allow_insecure=True if that network is yours."
+        raise ConfigurationError(msg)
 
     # -- what keeps the calls in order: this process's own, or what it shares with others
 

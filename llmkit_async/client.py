@@ -65,9 +65,9 @@ class AsyncClient:
     """
     One typed call to any language model.
 
-    ``Client("openai/gpt-4o-mini").complete("Say hi").text``; with nothing given, the provider is found by itself. Thread-safe, and
-    usable after ``fork()``. The arguments and their defaults are described in the README, section "The client". Making one does not
-    wait for the network, except that with nothing given and nothing configured an Ollama is looked for: 300 ms at most.
+    ``(await AsyncClient("openai/gpt-4o-mini").complete("Say hi")).text``; with nothing given, the provider is found by itself.
+    For any number of loops, threads and tasks, and usable after ``fork()``. The arguments are those of ``llmkit.Client``. Making one does
+    not wait for the network, except that with nothing given and nothing configured an Ollama is looked for: 300 ms at most.
 
     Raises:
         ConfigurationError: If something given is wrong or something needed is missing; nothing was sent.
@@ -239,9 +239,20 @@ class AsyncClient:
         """
         Return the model's answer to *messages*.
 
-        Only what is given is sent. ``timeout`` is seconds to connect and for the longest silence, ``deadline`` seconds for the whole
-        call with all its waits and retries. ``cache=False`` passes the client's cache over. ``repair`` is how often an answer that does not
-        fit ``response_format`` is asked for once more, with the reason.
+        Only what is given is sent.
+
+        Args:
+            messages: A string, a ``Message``, or a list of messages, OpenAI-style dicts among them.
+            model: Another model for this call, of whatever provider.
+            system: What comes before the messages.
+            tools: Functions, ``Tool``s or OpenAI-style dicts; ``tool_choice`` is "auto", "none", "required" or a tool's name.
+            response_format: A type, a JSON Schema, or "json"; the answer as such is ``parsed``.
+            reasoning: "none", "minimal", "low", "medium", "high", or how many tokens it may take.
+            extra_body: What only the provider knows, laid over the body that is sent.
+            timeout: Seconds to connect, and for the longest silence.
+            deadline: Seconds for the whole call with all its waits and retries.
+            cache: False passes the client's cache over.
+            repair: How often an answer that does not fit ``response_format`` is asked for once more, with the reason.
 
         Raises:
             ConfigurationError: If something given is wrong, and ``UnsupportedParameterError`` if the provider does not know it;
@@ -249,6 +260,8 @@ class AsyncClient:
             ProviderError: If the provider refused, failed or could not be reached, after all retries.
             DeadlineExceededError: If the deadline passed first.
             StructuredOutputError: If the answer does not fit ``response_format``.
+            LLMKitError: The base of these, and of what else ends a call: a budget that is spent, a limit, an open breaker, keys that
+                rest, or that all fallbacks failed.
         """
         return await mended(self._answer, self._completion(False, locals()))
 
