@@ -104,7 +104,7 @@ class APIKeyPool:
 
     Raises:
         ConfigurationError: If there is no key, or one is no text, is given twice, or holds white space, control or non-ASCII
-            characters. It names the key's position, never the key.
+            characters. It names the key by its name or position, never the key itself.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class APIKeyPool:
         clock: Callable[[], float] = time.monotonic,
         pickle_keys: bool = False,
     ) -> None:
-        secrets = _checked(api_keys)
+        secrets = _checked(api_keys, names)
         labels = _labels(secrets, names)
         self.provider_id = provider_id
         self._names = None if names is None else tuple(names)
@@ -350,7 +350,7 @@ class APIKeyPool:
         return NoAvailableKeyError(msg, reasons, retry_after=None if earliest == math.inf else earliest)
 
 
-def _checked(api_keys: object) -> list[Secret]:
+def _checked(api_keys: object, names: Sequence[str] | None) -> list[Secret]:
     """Return the keys as secrets. No error here has a key in its text, or in the frames it shows as locals' values."""
     if isinstance(api_keys, (str, bytes, Secret)) or not isinstance(api_keys, Iterable):
         msg = "api_keys must be a list of keys; give a single one as api_key."
@@ -363,7 +363,9 @@ def _checked(api_keys: object) -> list[Secret]:
             raise ConfigurationError(msg)
         secret = given if isinstance(given, Secret) else Secret(given)
         if not secret.is_fit():
-            msg = f"API key {place} is empty or holds white space, control or non-ASCII characters."
+            # By the variable or file that it came from, where it has one: that is where it has to be mended.
+            name = names[place - 1] if names is not None and place <= len(names) else f"API key {place}"
+            msg = f"{name} is empty or holds white space, control or non-ASCII characters."
             raise ConfigurationError(msg)
         if secret in seen:
             msg = f"API key {place} is the same as API key {seen[secret]}."

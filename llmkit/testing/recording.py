@@ -90,6 +90,12 @@ class Recording(_Block):
         self._secrets = frozenset({secrets} if isinstance(secrets, str) else secrets)
         self._cassette = Cassette()
         self._lock = threading.Lock()
+        try:
+            # Now: when the first answer is there it was paid for.
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"The cassette {str(self.path)!r} cannot be written: {error.strerror}: {error.filename!r}."
+            raise ConfigurationError(msg) from error
 
     def make(self, own: Callable[[], Transport]) -> Transport:
         """Return the transport of a client, which records what passes through its *own*."""

@@ -189,10 +189,13 @@ class FakeServer:
 
         Raises:
             ValueError: If *provider* could not be a segment of a path.
+            RuntimeError: If the server has no port yet.
         """
         if not _NAME.fullmatch(provider):
             msg = f"A provider's name has letters, digits, '-', '_' and '.', got {provider!r}."
             raise ValueError(msg)
+        if not self._port:
+            raise RuntimeError("This FakeServer has no address before it runs: use it in a with statement, or call start().")
         return f"{self.origin}/{provider}{wires.base_path(provider)}"
 
     # What it is to say.

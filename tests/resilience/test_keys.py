@@ -421,6 +421,14 @@ def test_a_key_given_twice_is_refused(clock: Any) -> None:
         make(clock, A, B, A)
 
 
+def test_an_unfit_key_is_told_by_its_name(clock: Any) -> None:
+    """Which is where it has to be mended: a variable, a file."""
+    with pytest.raises(ConfigurationError, match=r"^OPENAI_API_KEY is empty or holds white space") as caught:
+        make(clock, "sk-canary\n", names=["OPENAI_API_KEY"])
+
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("names", [["x"], ["x", "x"], ["x", ""]])
 def test_names_are_one_for_each_key(clock: Any, names: list[str]) -> None:
     """Labels must tell keys apart."""

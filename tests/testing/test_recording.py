@@ -221,6 +221,21 @@ def test_a_file_that_is_no_cassette_is_refused_by_name(path: Path, text: str | N
     assert "cassette.json" in str(caught.value)
 
 
+def test_the_folder_of_a_cassette_is_made(tmp_path: Path) -> None:
+    """Before the first answer, which would be paid for and lost."""
+    record(tmp_path / "cassettes" / "mine" / "talk.json")
+
+    assert (tmp_path / "cassettes" / "mine").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
+    """A file stands in its place."""
+    (tmp_path / "cassettes").write_text("")
+
+    with pytest.raises(ConfigurationError, match=r"cassette .*talk\.json' cannot be written"):
+        record(tmp_path / "cassettes" / "talk.json")
+
+
 def test_a_block_is_entered_once(path: Path) -> None:
     """A second time would hide who stands in for whom."""
     recording = record(path)

@@ -163,6 +163,13 @@ def test_each_provider_has_a_base_url(server: FakeServer, provider: str, path: s
     assert server.origin + path == server.url(provider)
 
 
+def test_a_server_has_no_address_before_it_runs() -> None:
+    """Unless it was given one."""
+    with pytest.raises(RuntimeError, match=r"use it in a with statement, or call start\(\)"):
+        FakeServer().url("openai")
+    assert "http://127.0.0.1:8080/openai/v1" == FakeServer(port=8080).url("openai")
+
+
 def test_a_name_that_is_no_segment_is_refused(server: FakeServer) -> None:
     """Rather than leading elsewhere."""
     with pytest.raises(ValueError, match="provider's name"):
