@@ -27,6 +27,7 @@ from llmkit.tools import checked_name
 
 __all__ = ["Growth", "ResponseFormat", "as_response_format", "parse"]
 
+UNNAMED = "response"  # the name, which wires want, of a shape that has none
 _SCHEMA_WORDS = frozenset(("type", "properties", "items", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "not"))
 _TYPE_NAMES = ("object", "array", "string", "number", "integer", "boolean", "null")
 
@@ -43,7 +44,7 @@ class ResponseFormat:
 
     kind: Literal["json", "schema"]
     schema: Schema | None = field(default=None, hash=False)
-    name: str = "response"
+    name: str = UNNAMED
     description: str = ""
     type: Any = None
     strict: bool | None = None
@@ -91,7 +92,7 @@ def _format_of_openai(value: Mapping[str, Any]) -> ResponseFormat:
     if not isinstance(body, Mapping) or not isinstance(body.get("schema"), Mapping):
         msg = "A response_format of type 'json_schema' must have a schema."
         raise ConfigurationError(msg)
-    name = checked_name(body.get("name", "response"))
+    name = checked_name(body.get("name", UNNAMED))
     return _format_of_schema(body["schema"], name=name, description=body.get("description") or "", strict=body.get("strict"))
 
 
@@ -114,7 +115,7 @@ def _format_of_type(tp: Any, _: str) -> ResponseFormat:
 
 
 def _as_name(title: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", title)[:64] or "response"
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", title)[:64] or UNNAMED
 
 
 def _wrapped(schema: Schema) -> tuple[Schema, bool]:
@@ -154,7 +155,7 @@ def parse(shape: ResponseFormat, text: str) -> Any:
     try:
         return _fitted(shape, answer)
     except (Mismatch, RecursionError) as exc:
-        msg = f"The answer does not fit {shape.name}: {exc}"
+        msg = f"The answer does not fit {'response_format' if shape.name == UNNAMED else shape.name}: {exc}"
         raise StructuredOutputError(msg, text=text, parsed=answer, original_error=exc) from exc
 
 

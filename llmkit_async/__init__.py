@@ -42,3 +42,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(msg)
     value = globals()[name] = getattr(import_module(home), name)
     return value
+
+
+def __dir__() -> list[str]:
+    return __all__

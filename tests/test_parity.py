@@ -71,3 +71,9 @@ def test_no_decision_is_made_in_a_face() -> None:
         tree = ast.parse(Path(str(module.__file__)).read_text())
         words = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         assert set() == words & {"status", "status_code", "kind", "retryable", "category", "retry_after", "headers", "body"}
+
+
+@pytest.mark.parametrize("package", [llmkit, llmkit_async])
+def test_each_package_shows_its_names_before_they_are_loaded(package: Any) -> None:
+    """To those who ask for completion in a console or a notebook."""
+    assert set(package.__all__) <= set(dir(package))

@@ -289,7 +289,7 @@ def test_what_is_not_json_is_told_with_its_text(text: str, words: str) -> None:
         (Guest, {"name": 3}, r"The answer does not fit Guest: \$\.name: expected text, got 3"),
         (Guest, {"name": "a", "code": "long"}, r"\$: Length of '_code' must be <= 2: 4"),
         (Movie, {"title": "a", "year": "x"}, r"fit Movie: \$\.year: expected an integer"),
-        (int, "3", r'fit response: \$: expected an integer, got "3"'),
+        (int, "3", r'fit response_format: \$: expected an integer, got "3"'),
         (list[Guest], [{"name": "a"}, {}], r"\$\[1\]\.name: is required, but missing"),
     ],
     ids=repr,

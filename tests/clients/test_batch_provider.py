@@ -311,13 +311,13 @@ def test_who_has_openais_batches_is_given_them(face: Any, server: FakeServer, na
         ("vertex/gemini-2.5-flash", {"project": "p", "token": "t"}, "vertex reads batches from Cloud Storage or BigQuery"),
         ("vertex/claude-sonnet-4-5", {"project": "p", "token": "t"}, "vertex reads batches from Cloud Storage or BigQuery"),
         ("bedrock/m", {"region": "us-east-1"}, "bedrock reads batches from S3"),
-        ("sagemaker/m", {"region": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}, "sagemaker reads batches from S3"),
+        ("sagemaker/m", {"region": "us-east-1", "access_key_id": "a", "secret_access_key": "b"}, "sagemaker reads batches from S3"),
     ],
 )
 def test_a_provider_without_batches_says_so(face: Any, server: FakeServer, model: str, options: dict[str, str], why: str) -> None:
     """And why, before anything is sent."""
     name = model.partition("/")[0]
-    key = {} if {"token", "aws_access_key_id"} & options.keys() else {"api_key": KEY}
+    key = {} if {"token", "access_key_id"} & options.keys() else {"api_key": KEY}
     client = face.client(model, base_url=server.url(name), options=options, **key)
 
     with pytest.raises(ConfigurationError, match=why):
