@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import Attribute, evolve, field, fields, frozen
+from attrs import Attribute, evolve, field, fields
 
 from llmkit.abilities import as_capabilities
 from llmkit.auth.base import Auth, AuthArgument, as_auth
@@ -23,6 +23,7 @@ from llmkit.spelling import refuse_unknown
 from llmkit.strategies import check_strategy
 from llmkit.transport.settings import TransportSettings
 from llmkit.transport.standing_in import TransportMaker, current_stand_in, default_model_of
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.resilience.hedge import Hedge

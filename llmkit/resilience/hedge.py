@@ -14,12 +14,13 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from attrs import fields, frozen
+from attrs import fields
 
 from llmkit._fork import renewed_in_child
 from llmkit.errors import ConfigurationError
 from llmkit.resilience.checks import number, whole
 from llmkit.spelling import refuse_unknown
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.resilience.traffic import Traffic
