@@ -19,7 +19,6 @@ from llmkit.abilities import facts_with
 from llmkit.address import is_loopback, origin_of
 from llmkit.auth.base import Auth, NoAuth, RenewableAuth
 from llmkit.catalogue.registry import ModelRegistry, cost_of, facts_at, maker_of
-from llmkit.config.references import Referenced
 from llmkit.dialects.base import Dialect, Place
 from llmkit.errors import ConfigurationError
 from llmkit.hooks import Hooks
@@ -30,8 +29,7 @@ from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.learned import Pace
 from llmkit.resilience.quota import RetryQuota
-from llmkit.resilience.traffic import Traffic
-from llmkit.secrets import Headers
+from llmkit.secrets import Headers, Referenced
 from llmkit.settings import SECRET_OPTIONS, Settings, environ
 from llmkit.transport.base import HttpRequest
 from llmkit.transport.standing_in import needs_key
@@ -39,6 +37,7 @@ from llmkit.transport.standing_in import needs_key
 if TYPE_CHECKING:
     from llmkit.dialects.embedding import Embedder, TokenCounter
     from llmkit.resilience.limits import Limiting
+    from llmkit.resilience.traffic import Traffic
     from llmkit.shared.board import Board, Sharing
 
 __all__ = ["Endpoint", "Endpoints"]
@@ -250,7 +249,7 @@ class Endpoints:
             breaker=breaker,
             site_breaker=site_breaker,
             limiter=self._limiter(place),
-            traffic=Traffic() if settings.hedge is not None or settings.strategy != "fallback" else None,
+            traffic=self._traffic(),
             quota=quota,
             board=board,
             options=options,
@@ -291,6 +290,13 @@ class Endpoints:
         if place not in self._limiters:
             self._limiters[place] = limit.make() if self.sharing is None else self.sharing.limiter(limit, place=place)
         return self._limiters[place]
+
+    def _traffic(self) -> Traffic | None:
+        if self.settings.hedge is None and self.settings.strategy == "fallback":
+            return None
+        from llmkit.resilience.traffic import Traffic
+
+        return Traffic()
 
     def _quota(self, place: str, of: str) -> RetryQuota | None:
         if self.settings.retry is None:

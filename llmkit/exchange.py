@@ -19,59 +19,31 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from llmkit.cancelling import cancelled
 from llmkit.dialects.base import WireError
 from llmkit.errors import ConfigurationError
 from llmkit.holdings import Holdings, Outcome
-from llmkit.models.fault import Fault
 from llmkit.models.ledger import Attempt
 from llmkit.models.response import CompletionChunk, CompletionResponse
-from llmkit.resilience.classify import Rule, classify, is_expired, rule_for
-from llmkit.resilience.hints import retry_after
 from llmkit.secrets import Headers, clean
 from llmkit.transport.base import AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Timeout, TransportError
 
 if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.dialects.base import StreamDecoder
+    from llmkit.failing import Failure
+    from llmkit.models.fault import Fault
     from llmkit.providers.local import LocalProvider
     from llmkit.resilience.tickets import Admission
 
-__all__ = ["Exchange", "Failure"]
+__all__ = ["Exchange"]
 
 Answer = TypeVar("Answer")
 Way = TypeVar("Way")
 
 CONNECT_TIMEOUT = 5.0  # seconds for DNS, TCP and TLS together; what the official openai package allows
-TIMED_OUT = frozenset({"connect_timeout", "read_timeout", "idle_timeout", "timeout"})
-
-
-@frozen(kw_only=True, eq=False, repr=False)
-class Failure:
-    """
-    What went wrong in an attempt, classed.
-
-    ``begun``: content had already been given out, ``partial`` holds it. ``stale``: a kept connection turned out to be gone.
-    ``concession``: what to leave out, since the server does not take it. ``hint``: seconds to wait, where the server said so.
-    ``renewed``: the token was refused, and another can be had.
-    """
-
-    kind: str
-    message: str
-    rule: Rule
-    fault: Fault | None = None
-    hint: float | None = None
-    begun: bool = False
-    stale: bool = False
-    concession: str | None = None
-    renewed: bool = False
-    partial: CompletionResponse | None = None
-
-    @property
-    def timed_out(self) -> bool:
-        return self.kind in TIMED_OUT
 
 
 @define(kw_only=True, eq=False, repr=False)
@@ -341,9 +313,13 @@ class Exchange(Generic[Answer]):
         answer = self._answer if failure is None else failure.partial
         return answer.request_id if isinstance(answer, CompletionResponse) else None
 
-    # -- failures
+    # -- failures: what classes them is imported by the first
 
     def _failure_of_fault(self, fault: Fault) -> Failure:
+        from llmkit.failing import Failure
+        from llmkit.resilience.classify import classify, is_expired, rule_for
+        from llmkit.resilience.hints import retry_after
+
         kind = fault.kind or classify(fault)
         hint = None if fault.raised is None else fault.raised.retry_after
         if fault.status >= 300:
@@ -365,6 +341,9 @@ class Exchange(Generic[Answer]):
         return renewable is not None and self.call.first("token") and renewable.refused(self.http.headers)
 
     def _failure_of_transport(self, error: TransportError) -> Failure:
+        from llmkit.failing import Failure
+        from llmkit.resilience.classify import rule_for
+
         call = self.call
         kind: str = error.kind
         if kind == "config":

@@ -1,18 +1,50 @@
-"""What went wrong in a call, as the error that its user sees: what came from outside is masked."""
+"""What went wrong in an attempt, and the error that its user sees: what came from outside is masked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 from llmkit.errors import AllProvidersFailedError, DeadlineExceededError, LLMKitError, StreamInterruptedError, error_class
 from llmkit.secrets import clean
 
 if TYPE_CHECKING:
     from llmkit.call import Call
-    from llmkit.exchange import Failure
+    from llmkit.models.fault import Fault
+    from llmkit.models.response import CompletionResponse
+    from llmkit.resilience.classify import Rule
 
-__all__ = ["all_failed", "error_of", "too_late"]
+__all__ = ["Failure", "all_failed", "error_of", "too_late"]
+
+TIMED_OUT = frozenset({"connect_timeout", "read_timeout", "idle_timeout", "timeout"})
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class Failure:
+    """
+    What went wrong in an attempt, classed.
+
+    ``begun``: content had already been given out, ``partial`` holds it. ``stale``: a kept connection turned out to be gone.
+    ``concession``: what to leave out, since the server does not take it. ``hint``: seconds to wait, where the server said so.
+    ``renewed``: the token was refused, and another can be had.
+    """
+
+    kind: str
+    message: str
+    rule: Rule
+    fault: Fault | None = None
+    hint: float | None = None
+    begun: bool = False
+    stale: bool = False
+    concession: str | None = None
+    renewed: bool = False
+    partial: CompletionResponse | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        return self.kind in TIMED_OUT
 
 
 def error_of(call: Call[Any], failure: Failure) -> LLMKitError:

@@ -15,7 +15,7 @@ from llmkit.resilience.learned import standings
 
 if TYPE_CHECKING:
     from llmkit.call import Call
-    from llmkit.exchange import Failure
+    from llmkit.failing import Failure
     from llmkit.models.usage import Usage
     from llmkit.resilience.breaker import Permit
     from llmkit.resilience.budget import Reservation

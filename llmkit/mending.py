@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from llmkit.errors import ConfigurationError, StructuredOutputError
 from llmkit.models.content import Message
@@ -34,14 +34,14 @@ def check_repair(value: Any) -> int:
     return value
 
 
-@define(kw_only=True, eq=False)
 class Mending:
     """How the answer to one call is mended. ``ask`` makes the call for other messages; ``left`` is how often it may be used."""
 
-    messages: tuple[Message, ...] = field(converter=as_messages)
-    ask: Callable[[tuple[Message, ...]], Call[CompletionResponse]]
-    left: int
-    _before: list[CompletionResponse] = field(factory=list, init=False)  # the answers that did not fit
+    def __init__(self, messages: Any, *, ask: Callable[[tuple[Message, ...]], Call[CompletionResponse]], left: int) -> None:
+        self.messages = as_messages(messages)
+        self.ask = ask
+        self.left = left
+        self._before: list[CompletionResponse] = []  # the answers that did not fit
 
     def following(self, call: Call[CompletionResponse], error: StructuredOutputError) -> Call[CompletionResponse]:
         """Return the call that asks again after *error* of *call*; raises *error* where there is to be none."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from llmkit._fork import renewed_in_child
 from llmkit.asking import checked_request, unsupported
-from llmkit.cache.opening import open_cache
 from llmkit.call import Call, Job, Other
 from llmkit.cancelling import Cancellable
 from llmkit.catalogue.facts import is_embedding_model
@@ -28,7 +27,6 @@ from llmkit.models.response import CompletionResponse
 from llmkit.providers import embedding_providers
 from llmkit.resilience.budget import Amount, Budget, Reservation, current_budgets, reserve
 from llmkit.resilience.deadline import Deadline, current_deadline
-from llmkit.resilience.hedge import HedgePolicy
 from llmkit.settings import Settings
 from llmkit.strategies import Candidate, ranked
 from llmkit.transport.base import HttpRequest, HttpResponse
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
     from llmkit.mending import Mending
     from llmkit.models.embedding import EmbeddingRequest, EmbeddingResponse
     from llmkit.models.info import Explanation, HealthReport, ModelInfo
+    from llmkit.resilience.hedge import HedgePolicy
     from llmkit.resilience.pacing import Tempo
 
 __all__ = ["Router", "given"]
@@ -58,9 +57,9 @@ class Router:
         self._reserve = self._reserving()
         self._candidates = self._others()
         self._turns = itertools.count()
-        self._hedging = HedgePolicy(settings.hedge) if settings.hedge is not None else None
+        self._hedging = self._made_hedging()
         self.active: set[Cancellable] = set()
-        self.cache = open_cache(self.settings.cache, self.settings.shared)
+        self.cache = self._opened_cache()
         self._own_caching: Caching | None = None
         self.closed = False
         self.tracker = Tracker()
@@ -69,6 +68,20 @@ class Router:
     def renew(self) -> None:
         """Forget the calls in flight: in a forked child they are the parent's."""
         self.active.clear()
+
+    def _made_hedging(self) -> HedgePolicy | None:
+        if self.settings.hedge is None:
+            return None
+        from llmkit.resilience.hedge import HedgePolicy
+
+        return HedgePolicy(self.settings.hedge)
+
+    def _opened_cache(self) -> ResponseCache | None:
+        if self.settings.cache is None:
+            return None
+        from llmkit.cache.opening import open_cache
+
+        return open_cache(self.settings.cache, self.settings.shared)
 
     def _reserving(self) -> Callable[..., Reservation]:
         """Return how money is set aside: in this process, or for all."""

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-__all__ = ["Headers", "Secret", "clean", "fingerprint", "masked"]
+__all__ = ["Headers", "Hidden", "Referenced", "Secret", "clean", "fingerprint", "masked"]
 
 MASK = "***"
 TEXT_LIMIT = 4096  # characters of a foreign text that an error keeps
@@ -72,6 +72,36 @@ class Secret:
     def __reduce__(self) -> tuple[object, ...]:
         msg = "A secret is not pickled. Name the environment variable that holds it, or ask for pickle_keys=True."
         raise TypeError(msg)
+
+
+class Hidden(str):
+    """A text for whoever uses it, a mask for whoever prints it by ``repr``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"'{MASK}'"
+
+
+class Referenced(Hidden):
+    """
+    A text that is kept elsewhere: it is that text, and pickles as where it was found.
+
+    ``reference`` says where, as it was written, and ``base`` from which directory; ``source`` is the name of the variable, or the path of
+    the file.
+    """
+
+    reference: str
+    base: str
+    source: str
+
+    def __repr__(self) -> str:
+        return f"<{self.reference}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        from llmkit.config.references import referenced
+
+        return referenced, (self.reference, self.base)
 
 
 class Headers(dict[str, str]):

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import Attribute, evolve, field, fields, frozen
+from attrs import Attribute, evolve, field, fields
 
 from llmkit.abilities import as_capabilities
 from llmkit.auth.base import Auth, AuthArgument, as_auth
-from llmkit.cache.opening import holds_password
-from llmkit.config.references import Referenced
 from llmkit.errors import ConfigurationError
 from llmkit.hooks import Hook, as_hooks
 from llmkit.models.request import PARAMETERS, check_headers, check_parameter, check_seconds
 from llmkit.providers import Provider, as_row
 from llmkit.resilience.breaker import CircuitBreakerConfig
 from llmkit.resilience.budget import Budget, budget_of
-from llmkit.resilience.hedge import Hedge
 from llmkit.resilience.keys import APIKeyPool
-from llmkit.resilience.rates import RateLimit, TokenBucket, rate_limit_of
 from llmkit.resilience.retry import RetryConfig
-from llmkit.shared.address import Shared, shared_of
+from llmkit.secrets import Referenced
 from llmkit.spelling import nearest, refuse_unknown
 from llmkit.strategies import check_strategy
-from llmkit.targets import Target, as_targets
 from llmkit.transport.settings import TransportSettings
 from llmkit.transport.standing_in import TransportMaker, current_stand_in, default_model_of
+from llmkit.values import frozen
+
+if TYPE_CHECKING:
+    from llmkit.resilience.hedge import Hedge
+    from llmkit.resilience.rates import RateLimit, TokenBucket
+    from llmkit.shared.address import Shared
+    from llmkit.targets import Target
 
 __all__ = ["AuthArgument", "Settings"]
 
@@ -102,10 +104,6 @@ def _whole(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ConfigurationError(msg)
 
 
-def _targets(given: object) -> tuple[Target, ...]:
-    return as_targets("fallbacks", given)
-
-
 # A policy may be given as a dict, as a configuration file has it.
 _RETRY_MS = ("initial_delay_ms", "max_delay_ms", "backoff_multiplier")
 
@@ -124,11 +122,39 @@ def _breaker(value: Any) -> Any:
     return CircuitBreakerConfig(**value)
 
 
-def _hedge(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    refuse_unknown(value, (one.name for one in fields(Hedge)), path="hedge")
-    return Hedge(**value)
+# What most clients are made without is imported by the first that is made with it.
+
+
+def _rate_limit(value: Any) -> RateLimit | TokenBucket | None:
+    if value is None:
+        return None
+    from llmkit.resilience.rates import rate_limit_of
+
+    return rate_limit_of(value)
+
+
+def _targets(given: Any) -> tuple[Target, ...]:
+    if given == ():
+        return ()
+    from llmkit.targets import as_targets
+
+    return as_targets("fallbacks", given)
+
+
+def _hedge(value: Any) -> Hedge | None:
+    if value is None:
+        return None
+    from llmkit.resilience.hedge import hedge_of
+
+    return hedge_of(value)
+
+
+def _shared(value: Any) -> Shared | None:
+    if value is None:
+        return None
+    from llmkit.shared.address import shared_of
+
+    return shared_of(value)
 
 
 @frozen(kw_only=True, eq=False)
@@ -147,13 +173,13 @@ class Settings:
     circuit_breaker: CircuitBreakerConfig | None = field(
         factory=CircuitBreakerConfig, converter=_breaker, validator=_is_policy(CircuitBreakerConfig)
     )
-    rate_limit: RateLimit | TokenBucket | None = field(default=None, converter=rate_limit_of)
+    rate_limit: RateLimit | TokenBucket | None = field(default=None, converter=_rate_limit)
     budget: Budget | None = field(default=None, converter=budget_of)
     fallbacks: tuple[Target, ...] = field(default=(), converter=_targets)
     strategy: str = field(default="fallback", converter=check_strategy)
-    hedge: Hedge | None = field(default=None, converter=_hedge, validator=_is_policy(Hedge))
+    hedge: Hedge | None = field(default=None, converter=_hedge)
     hooks: tuple[Hook, ...] = field(default=(), converter=as_hooks)
-    shared: Shared | None = field(default=None, converter=shared_of)
+    shared: Shared | None = field(default=None, converter=_shared)
     weight: float = 1.0  # of the first model, under strategy="weighted"
     cache: Any = field(default=None, repr=False)  # a Redis's address may hold a password
     transport: Any = field(default=None, validator=_sends)
@@ -244,6 +270,8 @@ class Settings:
         if self.transport is not None:
             msg = "A client with a transport of its own cannot be pickled: a transport holds connections."
             raise ConfigurationError(msg)
+        from llmkit.cache.opening import holds_password
+
         places: list[Settings | Target] = [self, *self.fallbacks]
         holds_key = any(_holds_key(place.api_key, place.api_keys, place.options) for place in places)
         addresses = (self.cache, *(self.proxies or {}).values())
@@ -270,6 +298,8 @@ def _spread(model: object, fallbacks: object) -> dict[str, Any]:
         raise ConfigurationError(msg)
     if model is None or isinstance(model, str):
         return {"model": model, "fallbacks": fallbacks}
+    from llmkit.targets import as_targets
+
     first, *others = as_targets("model", model) or (None,)
     if first is None:
         msg = "model is an empty list; name at least one model."

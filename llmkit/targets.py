@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.errors import ConfigurationError
 from llmkit.kinds import KINDS
 from llmkit.providers import Provider, as_row
 from llmkit.resilience.checks import number
 from llmkit.resilience.keys import APIKeyPool
+from llmkit.values import frozen
 
 __all__ = ["Target", "as_targets"]
 

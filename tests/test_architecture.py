@@ -32,7 +32,7 @@ HOMES = {
 
 # Rooms from the ground up: a room may import those before it, and itself.
 FLOORS = [
-    {"_fork", "cancelling", "kinds", "secrets", "errors", "spelling"},
+    {"_fork", "cancelling", "kinds", "secrets", "errors", "spelling", "values"},
     {"schema", "requirements", "tools", "tool_registry", "structured"},
     {"transport", "journal", "progress", "team"},
     {"models", "address", "events", "hooks"},

@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit._fork import renewed_in_child
 from llmkit.auth.sigv4 import AwsCredentials, sign
 from llmkit.errors import AuthenticationError, ConfigurationError, LLMKitError, NetworkError
 from llmkit.secrets import Secret, clean
 from llmkit.transport.base import HttpRequest
+from llmkit.values import frozen
 
 __all__ = ["AwsAuth", "AwsCredentials", "profile_region", "sign"]
 

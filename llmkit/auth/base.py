@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from attrs import frozen
-
 from llmkit.errors import ConfigurationError
 from llmkit.secrets import Headers, Secret
 from llmkit.transport.base import HttpRequest
+from llmkit.values import frozen
 
 __all__ = ["AccountAuth", "Auth", "AuthArgument", "CallableAuth", "HeaderAuth", "NoAuth", "RenewableAuth", "as_auth"]
 

@@ -19,12 +19,13 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.auth.tokens import Grant, fit_token
 from llmkit.errors import AuthenticationError, ConfigurationError, LLMKitError, NetworkError
 from llmkit.secrets import Secret, clean
 from llmkit.transport.settings import TransportSettings
+from llmkit.values import define
 
 __all__ = ["SCOPE", "EntraSource", "is_installed"]
 

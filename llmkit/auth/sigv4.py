@@ -14,11 +14,12 @@ import time
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.address import origin_of
 from llmkit.errors import ConfigurationError
 from llmkit.secrets import Headers, Secret
+from llmkit.values import frozen
 
 __all__ = ["ALGORITHM", "AwsCredentials", "sign", "signature"]
 

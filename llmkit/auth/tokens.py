@@ -16,12 +16,13 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, Protocol
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit._fork import renewed_in_child
 from llmkit.errors import ConfigurationError, LLMKitError
 from llmkit.secrets import Headers, Secret
 from llmkit.transport.base import HttpRequest
+from llmkit.values import frozen
 
 __all__ = ["GivenToken", "Grant", "RenewedToken", "TokenSource", "bearer", "fit_token", "sent_token"]
 

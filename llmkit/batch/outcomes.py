@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llmkit.batch.items import BatchItem
 from llmkit.dialects.base import WireError
 from llmkit.errors import LLMKitError
-from llmkit.exchange import Failure
-from llmkit.failing import error_of
+from llmkit.failing import Failure, error_of
 from llmkit.models.ledger import Attempt
 from llmkit.resilience.classify import classify, rule_for
 

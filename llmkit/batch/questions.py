@@ -65,10 +65,10 @@ class Reader:
         """
         own: Mapping[str, Any] = {}
         if isinstance(prompt, Mapping):
+            refuse_unknown(prompt, (*_KNOWN, "messages"))
             if "messages" not in prompt:
                 msg = "An item that is a dict has the arguments of complete(), among them 'messages'."
                 raise ConfigurationError(msg)
-            refuse_unknown(prompt, (*_KNOWN, "messages"))
             own, prompt = {name: value for name, value in prompt.items() if name != "messages" and value is not None}, prompt["messages"]
         if not isinstance(prompt, (str, Message, Sequence)):
             msg = f"An item is a string, a Message, a list of messages or a dict of complete()'s arguments, not {type(prompt).__name__}."

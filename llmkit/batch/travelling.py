@@ -27,12 +27,13 @@ from llmkit._fork import renewed_in_child
 from llmkit.batch.items import BatchItem
 from llmkit.batch.questions import Question
 from llmkit.catalogue.registry import register_all, registered
-from llmkit.config.references import Referenced, referenced
+from llmkit.config.references import referenced
 from llmkit.metering import Tracker, tracked_by
 from llmkit.models.price import EXACT
 from llmkit.models.usage import Usage
 from llmkit.resilience.budget import Budget, budget
 from llmkit.resilience.deadline import Deadline, held_to
+from llmkit.secrets import Referenced
 from llmkit.settings import Settings
 from llmkit.targets import Target
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmkit.config.reading import Page, read_page
-from llmkit.config.references import Hidden
 from llmkit.config.shapes import Shelf, shelf_of
 from llmkit.errors import ConfigurationError
+from llmkit.secrets import Hidden
 
 __all__ = ["load_shelf"]
 

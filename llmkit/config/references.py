@@ -12,8 +12,9 @@ import re
 
 from llmkit.config.reading import read_page
 from llmkit.errors import ConfigurationError
+from llmkit.secrets import Referenced
 
-__all__ = ["Hidden", "Referenced", "expand", "is_reference", "referenced"]
+__all__ = ["expand", "is_reference", "referenced"]
 
 SECRET_LIMIT = 65536  # bytes of a file that holds one value
 
@@ -22,34 +23,6 @@ _VARIABLE = re.compile(rf"(?:env:|os\.environ/)({_NAME})|\$\{{({_NAME})\}}")
 _FILE = re.compile(r"file:(?!\s)[^\r\n]+")
 # "$${" is a literal "${". The last alternative is what neither is.
 _MARK = re.compile(rf"\$\$\{{|\$\{{({_NAME})(?::-([^}}]*))?\}}|\$\{{")
-
-
-class Hidden(str):
-    """A text for whoever uses it, a mask for whoever prints it by ``repr``."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
-class Referenced(Hidden):
-    """A text that is kept elsewhere: it is that text, and pickles as where it was found."""
-
-    reference: str
-    base: str
-
-    @property
-    def source(self) -> str:
-        """The name of the variable, or the path of the file."""
-        variable = _VARIABLE.fullmatch(self.reference)
-        return self.reference if variable is None else variable[1] or variable[2]
-
-    def __repr__(self) -> str:
-        return f"<{self.reference}>"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return referenced, (self.reference, self.base)
 
 
 def is_reference(text: str) -> bool:
@@ -68,8 +41,10 @@ def referenced(text: str, base: str = "") -> Referenced:
     Raises:
         ConfigurationError: If the variable is not set or is empty, or the file cannot be read.
     """
-    found = Referenced(_value(text, base))
-    found.reference, found.base = text, base
+    variable = _VARIABLE.fullmatch(text)
+    name = None if variable is None else variable[1] or variable[2]
+    found = Referenced(_read(text, base) if name is None else _variable(name))
+    found.reference, found.base, found.source = text, base, name or text
     return found
 
 
@@ -89,10 +64,7 @@ def expand(text: str, base: str = "") -> str:
     return _MARK.sub(_replacement, text)
 
 
-def _value(text: str, base: str) -> str:
-    variable = _VARIABLE.fullmatch(text)
-    if variable is not None:
-        return _variable(variable[1] or variable[2])
+def _read(text: str, base: str) -> str:
     path = os.path.expanduser(text.removeprefix("file:").removeprefix("//"))
     return read_page(os.path.join(base, path), limit=SECRET_LIMIT).text.rstrip("\r\n")
 

@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 
 from llmkit.catalogue.registry import maker_of
-from llmkit.config.references import Hidden, expand, is_reference
+from llmkit.config.references import expand, is_reference
 from llmkit.dialects.base import merged
 from llmkit.errors import ConfigurationError
 from llmkit.models.request import PARAMETERS
 from llmkit.providers import Provider, find_provider, split_model
 from llmkit.resilience.checks import number
 from llmkit.resilience.rates import TokenBucket
-from llmkit.secrets import clean
+from llmkit.secrets import Hidden, clean
 from llmkit.settings import SETTINGS
 from llmkit.spelling import refuse_unknown
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.dialects import anthropic_answers
 from llmkit.dialects.anthropic_turns import write_turns
@@ -27,6 +27,7 @@ from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.models.info import ModelInfo

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 
-from attrs import frozen
-
 from llmkit.dialects.anthropic import AnthropicMessages
 from llmkit.dialects.base import Place, WireError
 from llmkit.dialects.wire_json import body_of, count, object_in
 from llmkit.models.request import CompletionRequest
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 __all__ = ["AnthropicCount"]
 
@@ -26,7 +25,7 @@ OF_THE_ANSWER = frozenset({"max_tokens", "metadata", "stop_sequences", "stream",
 class AnthropicCount:
     """``/v1/messages/count_tokens``: a request of *dialect* without what only its answer needs."""
 
-    dialect: AnthropicMessages = AnthropicMessages()  # noqa: RUF009 - frozen
+    dialect: AnthropicMessages = AnthropicMessages()
     not_counted: str = ""
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:

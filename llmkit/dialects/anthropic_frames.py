@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.anthropic_answers import decode, refuse_errors
 from llmkit.dialects.anthropic_stream import Assembly
@@ -22,6 +22,7 @@ from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import word
 from llmkit.models.response import CompletionChunk, CompletionResponse
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["FramedMessage", "decode_as_whole", "decoder"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.anthropic_answers import (
     decode,
@@ -32,6 +32,7 @@ from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, object_in, word
 from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["Assembly", "decode_as_whole", "decoder"]
 

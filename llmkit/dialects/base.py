@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse
 from llmkit.transport.base import ERROR_BODY_LIMIT, HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.models.info import ModelInfo

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.dialects import bedrock_answers
 from llmkit.dialects.base import Place, StreamDecoder, merged
@@ -30,6 +30,7 @@ from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.models.info import ModelInfo

@@ -10,8 +10,6 @@ import base64
 import re
 from typing import Any
 
-from attrs import frozen
-
 from llmkit.dialects.anthropic import AnthropicMessages
 from llmkit.dialects.base import Place, WireError, merged
 from llmkit.dialects.bedrock import BedrockConverse
@@ -19,6 +17,7 @@ from llmkit.dialects.wire_json import body_of, count, object_in
 from llmkit.models.request import CompletionRequest
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 __all__ = ["BedrockCount"]
 

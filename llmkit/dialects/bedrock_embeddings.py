@@ -13,8 +13,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import frozen
-
 from llmkit.dialects.base import Place, merged
 from llmkit.dialects.embedding import Limits, embedded, purpose
 from llmkit.dialects.wire_json import at, body_of, count, object_in, objects
@@ -23,6 +21,7 @@ from llmkit.models.embedding import EMBEDDING_PARAMETERS, EmbeddingRequest, Embe
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 __all__ = ["BedrockEmbeddings"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.aws_stream import FramedEvents
 from llmkit.dialects.base import StreamDecoder, WireError
@@ -23,6 +23,7 @@ from llmkit.dialects.wire_json import word
 from llmkit.models.reading import decode_arguments
 from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["ConverseEvents", "decode_as_whole", "decoder"]
 

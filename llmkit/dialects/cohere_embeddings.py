@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
-
 from llmkit.dialects.base import Place, merged
 from llmkit.dialects.cohere_answers import refuse_error
 from llmkit.dialects.embedding import Limits, embedded, purpose
@@ -19,6 +17,7 @@ from llmkit.models.embedding import EMBEDDING_PARAMETERS, EmbeddingRequest, Embe
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 __all__ = ["INPUT_TYPES", "CohereEmbed", "float_vectors"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.base import StreamDecoder, WireError, request_id
 from llmkit.dialects.cohere_answers import (
@@ -32,6 +32,7 @@ from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["ChatEvents", "WholeAnswer", "decode_as_whole", "decoder"]
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from attrs import define, evolve
+from attrs import evolve
 
 from llmkit.dialects.base import StreamDecoder, WireError
 from llmkit.models.content import Message, Text, Thinking, ToolCall
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
 from llmkit.tools import Tool
+from llmkit.values import define
 
 __all__ = ["ToolDecoder", "as_answer", "asking_by_tool", "can_ask_by_tool"]
 

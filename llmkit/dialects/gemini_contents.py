@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.framing import FramingError, loads
 from llmkit.errors import ConfigurationError
 from llmkit.models.content import Audio, Document, Image, Media, Message, Native, Part, Text, Thinking, ToolCall, ToolResult
+from llmkit.values import define
 
 __all__ = ["ANY_SEAL", "SEALS_NOTHING", "SEALS_TEXT", "Contents"]
 

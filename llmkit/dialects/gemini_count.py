@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from llmkit.dialects.base import Place, WireError, merged
 from llmkit.dialects.gemini import Gemini
 from llmkit.dialects.gemini_faults import refuse_error
@@ -17,6 +15,7 @@ from llmkit.dialects.wire_json import body_of, count, object_in
 from llmkit.models.request import CompletionRequest
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 __all__ = ["GeminiCount"]
 
@@ -31,7 +30,7 @@ class GeminiCount:
         wrapped: Whether the request stands in a field of its own, with its model: AI Studio counts tools and instructions only there.
     """
 
-    dialect: Gemini = Gemini()  # noqa: RUF009 - frozen
+    dialect: Gemini = Gemini()
     wrapped: bool = True
     not_counted: str = ""
 

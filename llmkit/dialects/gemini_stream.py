@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.base import WireError
 from llmkit.dialects.framing import FramingError, SSEDecoder, loads
@@ -26,6 +26,7 @@ from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
 from llmkit.transport.base import BODY_LIMIT, ERROR_BODY_LIMIT, HttpResponse
+from llmkit.values import define
 
 __all__ = ["GeminiStream", "joined"]
 

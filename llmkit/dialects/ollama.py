@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.dialects import ollama_answers
 from llmkit.dialects.base import Place, StreamDecoder, merged
@@ -23,6 +23,7 @@ from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.models.info import ModelInfo

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from llmkit.dialects.base import Place, merged
 from llmkit.dialects.embedding import Limits, embedded
 from llmkit.dialects.ollama_answers import refuse_error
@@ -18,6 +16,7 @@ from llmkit.models.embedding import EMBEDDING_PARAMETERS, EmbeddingRequest, Embe
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 __all__ = ["OllamaEmbed"]
 

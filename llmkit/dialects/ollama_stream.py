@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.framing import FramingError, NDJSONDecoder, loads
@@ -21,6 +21,7 @@ from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["ChatLines", "decode_as_whole"]
 

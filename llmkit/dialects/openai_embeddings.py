@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.dialects.base import Place, WireError, merged
 from llmkit.dialects.embedding import Limits, embedded, purpose
@@ -24,6 +24,7 @@ from llmkit.models.embedding import EMBEDDING_PARAMETERS, EmbeddingRequest, Embe
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.secrets import Headers
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 __all__ = ["OpenAIEmbeddings"]
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 
-from attrs import frozen
-
 from llmkit.dialects.base import Place, WireError
 from llmkit.dialects.openai_faults import refuse_errors
 from llmkit.dialects.openai_responses import OpenAIResponses
 from llmkit.dialects.wire_json import body_of, count, object_in
 from llmkit.models.request import CompletionRequest
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 __all__ = ["OpenAIResponsesCount"]
 
@@ -41,7 +40,7 @@ ASKED = frozenset(
 class OpenAIResponsesCount:
     """``/responses/input_tokens``: a request of *dialect* without what only its answer needs."""
 
-    dialect: OpenAIResponses = OpenAIResponses()  # noqa: RUF009 - frozen
+    dialect: OpenAIResponses = OpenAIResponses()
     not_counted: str = ""
 
     def encode(self, request: CompletionRequest, place: Place) -> HttpRequest:

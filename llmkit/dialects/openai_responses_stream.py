@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from llmkit.dialects.base import StreamDecoder, WireError
 from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
@@ -24,6 +24,7 @@ from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import objects, word
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["decode_as_whole", "decoder"]
 

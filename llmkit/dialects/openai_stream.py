@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.base import StreamDecoder, WireError, request_id
 from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
@@ -25,6 +25,7 @@ from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["decode_as_whole", "decoder"]
 

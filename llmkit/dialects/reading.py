@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define
-
 from llmkit.dialects.base import WireError
 from llmkit.dialects.framing import FramingError, SSEDecoder
 from llmkit.models.response import CompletionChunk, CompletionResponse
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["StreamReader", "cut_off"]
 

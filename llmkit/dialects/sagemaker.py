@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from llmkit.dialects.aws_faults import read_fault
 from llmkit.dialects.base import Dialect, Place, StreamDecoder
@@ -24,6 +24,7 @@ from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.models.info import ModelInfo

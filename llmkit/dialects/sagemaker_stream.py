@@ -9,7 +9,7 @@ Source: AWS, "InvokeEndpointWithResponseStream", and Text Generation Inference 3
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.aws_faults import exception_in, protocol_error
 from llmkit.dialects.base import Dialect, StreamDecoder, WireError
@@ -19,6 +19,7 @@ from llmkit.models.content import Message
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["PayloadParts"]
 

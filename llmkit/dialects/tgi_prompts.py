@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attrs import frozen
-
 from llmkit.errors import ConfigurationError
 from llmkit.models.content import Message, Native, Text, Thinking
+from llmkit.values import frozen
 
 __all__ = ["TEMPLATES", "Template", "prompt"]
 

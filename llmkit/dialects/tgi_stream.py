@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.base import StreamDecoder, WireError
 from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
@@ -21,6 +21,7 @@ from llmkit.dialects.wire_json import at, word
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse
 from llmkit.transport.base import HttpResponse
+from llmkit.values import define
 
 __all__ = ["TokenStream", "decoder"]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import field
 
 from llmkit.dialects.base import WireError
 from llmkit.models.content import Message, ToolCall
 from llmkit.models.fault import Fault
 from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
 from llmkit.transport.base import BODY_LIMIT, HttpResponse
+from llmkit.values import define
 
 __all__ = ["WholeAnswer"]
 

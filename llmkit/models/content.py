@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.errors import ConfigurationError
+from llmkit.values import frozen
 
 __all__ = [
     "Audio",

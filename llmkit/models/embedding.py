@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, overload
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.errors import ConfigurationError
 from llmkit.models.request import check_parameter
 from llmkit.models.usage import Usage
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.models.ledger import Attempt

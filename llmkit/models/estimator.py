@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.models.usage import Usage
+from llmkit.values import frozen
 
 __all__ = ["UsageEstimator"]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import field
+
+from llmkit.values import frozen
 
 __all__ = ["UNKNOWN_MODEL", "ModelFacts"]
 

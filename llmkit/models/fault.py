@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.errors import LLMKitError
+from llmkit.values import frozen
 
 __all__ = ["Fault"]
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.models.ledger import Attempt
+from llmkit.values import frozen
 
 __all__ = ["Explanation", "HealthReport", "ModelInfo"]
 

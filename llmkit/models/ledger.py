@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict
+
+from llmkit.values import frozen
 
 __all__ = ["Attempt"]
 

@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from decimal import Context, Decimal
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.errors import ConfigurationError
 from llmkit.models.usage import Usage
+from llmkit.values import frozen
 
 __all__ = ["EXACT", "Price", "price_of"]
 

@@ -10,13 +10,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.errors import ConfigurationError
 from llmkit.models.content import Message
 from llmkit.models.facts import UNKNOWN_MODEL, ModelFacts
 from llmkit.models.reading import as_messages
 from llmkit.spelling import nearest
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.structured import ResponseFormat

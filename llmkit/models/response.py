@@ -6,11 +6,12 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field, frozen
+from attrs import field
 
 from llmkit.models.content import Message, ToolCall
 from llmkit.models.ledger import Attempt
 from llmkit.models.usage import UNREPORTED, Usage
+from llmkit.values import define, frozen
 
 if TYPE_CHECKING:
     from llmkit.models.embedding import EmbeddingResponse

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from llmkit.values import frozen
 
 __all__ = ["UNREPORTED", "TokenCount", "Usage"]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field
 
 from llmkit.dialects.base import Place, StreamDecoder, WireError
 from llmkit.models.content import Message, Part, Text, Thinking, ToolCall
@@ -23,6 +23,7 @@ from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.transport.base import HttpRequest, HttpResponse
+from llmkit.values import define, frozen
 
 __all__ = ["END", "LocalDecoder", "LocalDialect", "LocalRequest", "LocalResponse", "Piece", "answer_of", "as_piece"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.address import check_base_url, normalised
 from llmkit.auth.base import Auth, HeaderAuth
@@ -15,6 +15,7 @@ from llmkit.dialects.base import Dialect
 from llmkit.errors import ConfigurationError
 from llmkit.models.usage import Usage
 from llmkit.transport.settings import TransportSettings
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.dialects.embedding import Embedder, TokenCounter
@@ -123,7 +124,7 @@ class Provider:
     aliases: tuple[str, ...] = ()
     key_env: tuple[str, ...] = ()
     base_env: tuple[str, ...] = ()
-    auth: Auth = HeaderAuth()  # noqa: RUF009 - frozen
+    auth: Auth = HeaderAuth()
     key_required: bool = True
     per_token: bool = True
     options: Mapping[str, Option] = field(factory=dict)

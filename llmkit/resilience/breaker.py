@@ -21,11 +21,10 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from llmkit._fork import renewed_in_child
 from llmkit.errors import CircuitOpenError
 from llmkit.resilience.checks import number, whole
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,9 +12,10 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.resilience.checks import number
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

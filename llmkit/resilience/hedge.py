@@ -11,14 +11,21 @@ Source: "The Tail at Scale", J. Dean and L. A. Barroso, Communications of the AC
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import fields
 
 from llmkit._fork import renewed_in_child
+from llmkit.errors import ConfigurationError
 from llmkit.resilience.checks import number, whole
-from llmkit.resilience.traffic import Traffic
+from llmkit.spelling import refuse_unknown
+from llmkit.values import frozen
 
-__all__ = ["Hedge", "HedgePolicy"]
+if TYPE_CHECKING:
+    from llmkit.resilience.traffic import Traffic
+
+__all__ = ["Hedge", "HedgePolicy", "hedge_of"]
 
 
 @frozen(kw_only=True)
@@ -42,6 +49,22 @@ class Hedge:
             number("delay", self.delay)
         number("max_share", self.max_share, above=0.0, most=1.0)
         whole("min_calls", self.min_calls, least=1)
+
+
+def hedge_of(value: object) -> Hedge:
+    """
+    Return what a user gave as ``hedge=``: a dict holds the fields of a ``Hedge``.
+
+    Raises:
+        ConfigurationError: If it is something else, or a field is unknown or out of range.
+    """
+    if isinstance(value, Hedge):
+        return value
+    if not isinstance(value, Mapping):
+        msg = f"hedge is a Hedge, not {type(value).__name__}."
+        raise ConfigurationError(msg)
+    refuse_unknown(value, (one.name for one in fields(Hedge)), path="hedge")
+    return Hedge(**value)
 
 
 class HedgePolicy:

@@ -6,12 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from attrs import frozen
-
 from llmkit.errors import ConfigurationError, RateLimitTimeoutError
 from llmkit.resilience.buckets import Bucket
 from llmkit.resilience.checks import number, whole
 from llmkit.resilience.limits import Limiter, Ticket
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from llmkit.resilience.checks import flag, number, whole
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

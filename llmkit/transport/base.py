@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Literal, Protocol
 
-from attrs import define, field, frozen
+from attrs import field
 
 from llmkit.cancelling import Cut
 from llmkit.secrets import Headers
+from llmkit.values import define, frozen
 
 __all__ = [
     "BODY_LIMIT",

@@ -26,7 +26,6 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import frozen
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
@@ -43,6 +42,7 @@ from llmkit.transport.http1 import write_head
 from llmkit.transport.settings import SOCKET_OPTIONS, ProxyUrl, TransportSettings
 from llmkit.transport.watchdog import Watch, watch
 from llmkit.transport.wire import Exchange, Reply, open_socket, read_reply, send_request
+from llmkit.values import frozen
 
 __all__ = ["RequestsTransport"]
 

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from attrs import field, frozen
+from attrs import field
 
 from llmkit.transport.base import TransportError
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     import ipaddress

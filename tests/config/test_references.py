@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.config.references import Hidden, Referenced, expand, is_reference, referenced
+from llmkit.config.references import expand, is_reference, referenced
 from llmkit.errors import ConfigurationError
+from llmkit.secrets import Hidden, Referenced
 
 KEY = "sk-canary-0123456789"
 

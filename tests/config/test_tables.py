@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit import Client, ConfigurationError, LLMConfig, TokenBucket
-from llmkit.config.references import Referenced
 from llmkit.config.tables import WORDS, Table
 from llmkit.config.values import table_of
+from llmkit.secrets import Referenced
 
 KEY = "sk-canary-0123456789"
 
