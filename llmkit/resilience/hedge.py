@@ -61,7 +61,7 @@ def hedge_of(value: object) -> Hedge:
     if isinstance(value, Hedge):
         return value
     if not isinstance(value, Mapping):
-        msg = f"hedge is a Hedge, not {type(value).__name__}."
+        msg = f"hedge is a Hedge, a dict of its fields, or None to switch it off; not {value!r}."
         raise ConfigurationError(msg)
     refuse_unknown(value, (one.name for one in fields(Hedge)), path="hedge")
     return Hedge(**value)
