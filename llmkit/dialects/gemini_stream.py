@@ -22,9 +22,10 @@ from llmkit.dialects.gemini_answers import arguments_text, block_reason, finish_
 from llmkit.dialects.gemini_faults import refuse_error, table
 from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.wire_json import word
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
 from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.transport.base import BODY_LIMIT, ERROR_BODY_LIMIT, HttpResponse
 from llmkit.values import define
 

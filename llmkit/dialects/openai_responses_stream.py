@@ -22,7 +22,8 @@ from llmkit.dialects.openai_responses_answers import BROKEN, UNFINISHED, decode,
 from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import objects, word
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define
 

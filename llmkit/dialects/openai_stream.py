@@ -21,8 +21,9 @@ from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
 from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import label, word
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from llmkit.dialects.base import WireError
 from llmkit.dialects.framing import FramingError, SSEDecoder
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.models.chunk import CompletionChunk
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Access", "Means", "Option", "Provider", "Row", "urls"]
 
-_MARK = re.compile(r"\{(\w+)\}")
-_FIT_FOR_URL = re.compile(r"[A-Za-z0-9._~:/\[\]-]+")  # what an option may bring into an address: no query, no user info
+_MARK = r"\{(\w+)\}"
+_FIT_FOR_URL = r"[A-Za-z0-9._~:/\[\]-]+"  # what an option may bring into an address: no query, no user info
 
 
 @frozen(kw_only=True)
@@ -195,7 +195,7 @@ class Provider:
             variables = f", or set {' or '.join(self.base_env)}" if self.base_env else ""
             msg = f"{self.name} is wherever you run it: pass base_url={variables}."
             raise ConfigurationError(msg)
-        base = _MARK.sub(lambda mark: self._option(mark[1], options), self.base_url)
+        base = re.sub(_MARK, lambda mark: self._option(mark[1], options), self.base_url)
         # An option that is a host may bring its own scheme, which then counts.
         base = re.sub("^https://(?=https?://)", "", base)
         check_base_url(base)
@@ -214,7 +214,7 @@ class Provider:
                 raise ConfigurationError(msg)
             return option.choices[value]
         found = value if option.read is None else option.read(value)
-        if not _FIT_FOR_URL.fullmatch(found) or (option.read is None and "/" in found):
+        if not re.fullmatch(_FIT_FOR_URL, found) or (option.read is None and "/" in found):
             msg = f"The option {name!r} of {self.name} cannot stand in an address: {value!r}. It is {option.meaning}."
             raise ConfigurationError(msg)
         return found

@@ -42,7 +42,7 @@ __all__ = [
     "split_model",
 ]
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_NAME = r"[a-z0-9][a-z0-9._-]*"
 _FIELDS = frozenset(attribute.name for attribute in Provider.__attrs_attrs__)
 
 
@@ -278,7 +278,7 @@ def register_provider(
             fields[word] = _words(word, fields[word])
     names = _words("name", name) + _words("aliases", aliases)
     for word in names:
-        if _NAME.fullmatch(word) is None:
+        if re.fullmatch(_NAME, word) is None:
             msg = f"A provider's name is of lower-case letters, digits, dots, hyphens and underscores, not {word!r}."
             raise ConfigurationError(msg)
     if local is not None:
