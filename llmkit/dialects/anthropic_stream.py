@@ -26,7 +26,8 @@ from llmkit.dialects.anthropic_answers import (
     written,
 )
 from llmkit.dialects.base import StreamDecoder, WireError
-from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import loads
+from llmkit.dialects.framing.sse import SSEDecoder, SSEEvent
 from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, object_in, word

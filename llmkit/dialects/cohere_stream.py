@@ -24,7 +24,8 @@ from llmkit.dialects.cohere_answers import (
     refuse_error,
 )
 from llmkit.dialects.cohere_turns import PLAN
-from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import loads
+from llmkit.dialects.framing.sse import SSEDecoder, SSEEvent
 from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, label, object_in, objects, word

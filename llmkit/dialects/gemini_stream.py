@@ -17,7 +17,8 @@ from typing import Any
 from attrs import field
 
 from llmkit.dialects.base import WireError
-from llmkit.dialects.framing import FramingError, SSEDecoder, loads
+from llmkit.dialects.framing import FramingError, loads
+from llmkit.dialects.framing.sse import SSEDecoder
 from llmkit.dialects.gemini_answers import arguments_text, block_reason, finish_reason, made, read_call, read_usage
 from llmkit.dialects.gemini_faults import refuse_error, table
 from llmkit.dialects.reading import StreamReader

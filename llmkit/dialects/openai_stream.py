@@ -14,7 +14,8 @@ from typing import Any
 from attrs import field
 
 from llmkit.dialects.base import StreamDecoder, WireError, request_id
-from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import loads
+from llmkit.dialects.framing.sse import SSEDecoder, SSEEvent
 from llmkit.dialects.openai_answers import BROKEN_OFF, decode, finish_reason, is_stream, read_usage, refuse_broken_off, usage_in
 from llmkit.dialects.openai_faults import is_text, load_json, refuse_errors
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
