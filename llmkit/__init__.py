@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from llmkit.loop.results import ToolRun as ToolRun
     from llmkit.metering import track as track
     from llmkit.models.capabilities import LLMCapabilities as LLMCapabilities
+    from llmkit.models.chunk import CompletionChunk as CompletionChunk
+    from llmkit.models.chunk import ToolCallDelta as ToolCallDelta
     from llmkit.models.content import Audio as Audio
     from llmkit.models.content import Document as Document
     from llmkit.models.content import Image as Image
@@ -96,10 +98,8 @@ if TYPE_CHECKING:
     from llmkit.models.price import Price as Price
     from llmkit.models.price import price_of as price_of
     from llmkit.models.request import CompletionRequest as CompletionRequest
-    from llmkit.models.response import CompletionChunk as CompletionChunk
     from llmkit.models.response import CompletionResponse as CompletionResponse
     from llmkit.models.response import FinishReason as FinishReason
-    from llmkit.models.response import ToolCallDelta as ToolCallDelta
     from llmkit.models.usage import TokenCount as TokenCount
     from llmkit.models.usage import Usage as Usage
     from llmkit.providers import LocalProvider as LocalProvider
@@ -169,7 +169,8 @@ _HOMES = {
     "llmkit.models.ledger": "Attempt",
     "llmkit.models.price": "Price price_of",
     "llmkit.models.request": "CompletionRequest",
-    "llmkit.models.response": "CompletionChunk CompletionResponse FinishReason ToolCallDelta",
+    "llmkit.models.chunk": "CompletionChunk ToolCallDelta",
+    "llmkit.models.response": "CompletionResponse FinishReason",
     "llmkit.models.usage": "TokenCount Usage",
     "llmkit.providers": "LocalProvider Option Provider register_provider",
     "llmkit.providers.plugins": "refresh_custom_providers",

@@ -16,9 +16,10 @@ __all__ = ["check_base_url", "is_loopback", "normalised", "origin_of"]
 
 # A user may paste the URL of one operation; the base is what stands before it. Behind a version only, "models" is one: some hosts
 # have their base there.
-_OPERATION = re.compile(r"(?:/chat/completions|/completions|/responses|/embeddings|(?<=/v[1-9])/models)$")
+_OPERATIONS = ("/chat/completions", "/completions", "/responses", "/embeddings")
 
-_UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029]")
+# Control characters, white space, and a backslash.
+_UNFIT = frozenset(map(chr, (*range(0x21), *range(0x7F, 0xA1), 0x2028, 0x2029))) | {"\\"}
 
 
 def check_base_url(url: object) -> SplitResult:
@@ -32,7 +33,7 @@ def check_base_url(url: object) -> SplitResult:
     if not isinstance(url, str) or not url:
         msg = f"base_url is a URL such as 'https://api.example.com/v1', not {url!r}."
         raise ConfigurationError(msg)
-    if _UNFIT.search(url):
+    if not _UNFIT.isdisjoint(url):
         msg = "base_url has a space, a backslash or a control character in it."
         raise ConfigurationError(msg)
     try:
@@ -68,8 +69,16 @@ def normalised(url: str, *, default_path: str = "") -> str:
     ``http://localhost:8000``, ``http://localhost:8000/v1/`` and ``http://localhost:8000/v1/chat/completions`` are one base.
     """
     parts = check_base_url(url)
-    path = _OPERATION.sub("", parts.path.rstrip("/")).rstrip("/")
+    path = _without_operation(parts.path.rstrip("/")).rstrip("/")
     return f"{origin_of(url)}{path or default_path}"
+
+
+def _without_operation(path: str) -> str:
+    for operation in _OPERATIONS:
+        if path.endswith(operation):
+            return path.removesuffix(operation)
+    shorter = path.removesuffix("/models")
+    return shorter if re.search("/v[1-9]$", shorter) else path
 
 
 def origin_of(url: str) -> str:

@@ -229,7 +229,7 @@ class Call(Generic[Answer]):
             from llmkit.failing import too_late
 
             raise self.ended(too_late(self))
-        exchange = Exchange(call=self, http=self._encoded())
+        exchange = Exchange(self, self._encoded())
         self.active.add(self)
         try:
             self.endpoint.look()

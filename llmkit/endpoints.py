@@ -24,7 +24,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.hooks import Hooks
 from llmkit.models.facts import ModelFacts
 from llmkit.models.usage import Usage
-from llmkit.providers import Means, Provider, check_options, discover, find_provider, meant_by, split_model, whose_is
+from llmkit.providers import Provider, check_options, discover, find_provider, meant_by, split_model, whose_is
 from llmkit.resilience.breaker import CircuitBreaker, CircuitState
 from llmkit.resilience.keys import APIKeyPool
 from llmkit.resilience.learned import Pace
@@ -399,6 +399,8 @@ class Endpoints:
         # A provider's guests have options of their own, and so have models whose names say some.
         where = (provider.name, provider.base_url, *sorted(said.items()))
         if where not in self._chosen:
+            from llmkit.providers.means import Means
+
             settings = self.settings
             given = self._given(provider, own)
             means = Means(

@@ -19,14 +19,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from llmkit.cancelling import cancelled
 from llmkit.dialects.base import WireError
 from llmkit.errors import ConfigurationError
 from llmkit.holdings import Holdings, Outcome
 from llmkit.models.ledger import Attempt
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.models.response import CompletionResponse
 from llmkit.secrets import Headers, clean
 from llmkit.transport.base import AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Timeout, TransportError
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.dialects.base import StreamDecoder
     from llmkit.failing import Failure
+    from llmkit.models.chunk import CompletionChunk
     from llmkit.models.fault import Fault
     from llmkit.providers.local import LocalProvider
     from llmkit.resilience.tickets import Admission
@@ -46,35 +47,32 @@ Way = TypeVar("Way")
 CONNECT_TIMEOUT = 5.0  # seconds for DNS, TCP and TLS together; what the official openai package allows
 
 
-@define(kw_only=True, eq=False, repr=False)
 class Exchange(Generic[Answer]):
     """One attempt. See the module's docstring for its use."""
 
-    call: Call[Answer]
-    http: HttpRequest
-    ready: list[CompletionChunk] = field(factory=list, init=False)  # chunks not given out yet
-    begun: bool = field(default=False, init=False)  # whether content has come
-    ended: bool = field(default=False, init=False)  # whether the stream has all it needs
-    stream: ByteStream | None = field(default=None, init=False)
-    astream: AsyncByteStream | None = field(default=None, init=False)
-    pieces: Any = field(default=None, init=False)  # the one iterator over the stream's bytes
-    _answer: Answer | None = field(default=None, init=False)
-    _raised: BaseException | None = field(default=None, init=False)
-    _holdings: Holdings = field(init=False)
-    _response: HttpResponse | None = field(default=None, init=False)
-    _decoder: StreamDecoder | None = field(default=None, init=False)
-    _held: WireError | None = field(default=None, init=False)  # until the chunks before it are given out
-    _settled: bool = field(default=False, init=False)
-    _started: float = field(default=0.0, init=False)
-    _at: float = field(default=0.0, init=False)
-    _asked: float = field(default=0.0, init=False)  # when bytes were last asked for
-    _silence: float = field(default=0.0, init=False)  # seconds waited since the last content
-    _shown: float | None = field(default=None, init=False)  # when the first content came
-    _bound: str = field(default="deadline", init=False)  # what it means when the time allowed to the transport is over
-    _reached: tuple[float | None, float | None] = field(default=(None, None), init=False)  # connect and first byte, where no reply came
-
-    def __attrs_post_init__(self) -> None:
-        self._holdings = Holdings(self.call)
+    def __init__(self, call: Call[Answer], http: HttpRequest) -> None:
+        self.call = call
+        self.http = http
+        self.ready: list[CompletionChunk] = []  # chunks not given out yet
+        self.begun = False  # whether content has come
+        self.ended = False  # whether the stream has all it needs
+        self.stream: ByteStream | None = None
+        self.astream: AsyncByteStream | None = None
+        self.pieces: Any = None  # the one iterator over the stream's bytes
+        self._answer: Answer | None = None
+        self._raised: BaseException | None = None
+        self._holdings = Holdings(call)
+        self._response: HttpResponse | None = None
+        self._decoder: StreamDecoder | None = None
+        self._held: WireError | None = None  # until the chunks before it are given out
+        self._settled = False
+        self._started = 0.0
+        self._at = 0.0
+        self._asked = 0.0  # when bytes were last asked for
+        self._silence = 0.0  # seconds waited since the last content
+        self._shown: float | None = None  # when the first content came
+        self._bound = "deadline"  # what it means when the time allowed to the transport is over
+        self._reached: tuple[float | None, float | None] = None, None  # connect and first byte, where no reply came
 
     # -- the beginning
 

@@ -28,12 +28,9 @@ _HARMLESS = frozenset(
     }
 )
 
-# What a key must not hold, since it would break out of its header line or be quoted by the library that refuses it.
-_UNFIT = re.compile(r"[^\x21-\x7e]")
-
 # C0 and C1 controls and DEL, except tab and line feed, the marks that turn the direction of writing, and what some take for the end of a
 # line: a foreign text must not drive the reader's terminal, nor look like another.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROL = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 
 
 class Secret:
@@ -49,7 +46,9 @@ class Secret:
 
     def is_fit(self) -> bool:
         """Whether it can stand in a header: visible ASCII only, and at least one character of it."""
-        return bool(self._value) and _UNFIT.search(self._value) is None
+        # Anything else would break out of its header line, or be quoted by the library that refuses it.
+        value = self._value
+        return bool(value) and value.isascii() and value.isprintable() and " " not in value
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._value == other._value
@@ -131,7 +130,7 @@ def fingerprint(value: str) -> str:
 def clean(text: str, secrets: Iterable[str] = (), *, limit: int = TEXT_LIMIT) -> str:
     """Return *text* fit to be stored in an error: no secret, as ``masked`` finds it, no control character, at most *limit* characters."""
     text = masked(text, secrets)
-    text = _CONTROL.sub(_written_out, text)
+    text = re.sub(_CONTROL, _written_out, text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

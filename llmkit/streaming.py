@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.client import Client
     from llmkit.exchange import Exchange
-    from llmkit.models.response import CompletionChunk, CompletionResponse
+    from llmkit.models.chunk import CompletionChunk
+    from llmkit.models.response import CompletionResponse
 
 __all__ = ["CompletionStream", "more"]
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from llmkit.cache.calls import CachedCall
     from llmkit.call import Call
     from llmkit.exchange import Exchange
-    from llmkit.models.response import CompletionChunk, CompletionResponse
+    from llmkit.models.chunk import CompletionChunk
+    from llmkit.models.response import CompletionResponse
     from llmkit_async.client import AsyncClient
 
 __all__ = ["AsyncCompletionStream", "more"]

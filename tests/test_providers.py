@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import threading
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ from llmkit.providers import (
     split_model,
     whose_is,
 )
-from llmkit.providers.table import ALIASES, DETECTED, MODEL_PREFIXES, TABLE
+from llmkit.providers.table import ALIASES, DETECTED, ELSEWHERE, MODEL_PREFIXES, TABLE
 from llmkit.secrets import Secret
 from llmkit.transport.base import HttpRequest
 
@@ -575,6 +576,12 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 def test_a_row_is_made_once() -> None:
     """All who ask get the same one, whichever name they ask by."""
     assert find_provider("zai") is find_provider("zhipu")
+
+
+@pytest.mark.parametrize(("module", "names"), ELSEWHERE.items())
+def test_the_table_knows_whose_rows_are_elsewhere(module: str, names: str) -> None:
+    """In the order in which they stand there."""
+    assert list(import_module(module).ROWS) == names.split()
 
 
 def test_threads_get_the_same_row() -> None:

@@ -24,8 +24,9 @@ from attrs import evolve
 from llmkit.cache.key import Keys
 from llmkit.cache.payload import dump, is_keepable, load
 from llmkit.errors import AllProvidersFailedError, LLMKitError, StructuredOutputError
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
 from llmkit.models.content import Text, Thinking, ToolCall
-from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
+from llmkit.models.response import CompletionResponse
 from llmkit.resilience.classify import rule_for
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("command-", "llmkit.catalogue.command"),
 )
 
-_EMBEDS = re.compile(r"embed|^(?:bge|gte|e5|all-minilm|voyage|multilingual-e5)-|^bge\b")
+_EMBEDS = r"embed|^(?:bge|gte|e5|all-minilm|voyage|multilingual-e5)-|^bge\b"
 
 _registered: list[tuple[re.Pattern[str], ModelFacts]] = []
 
@@ -50,4 +50,4 @@ def register_facts(pattern: str, facts: ModelFacts) -> None:
 
 def is_embedding_model(model: str) -> bool:
     """Whether *model* is, by its name, one that embeds and does not chat."""
-    return _EMBEDS.search(model.lower().rpartition("/")[2]) is not None
+    return re.search(_EMBEDS, model.lower().rpartition("/")[2]) is not None

@@ -17,16 +17,17 @@ __all__ = ["key_of", "spellings"]
 
 _ALIKE = str.maketrans("._@:", "----")
 
-# Ornaments at the end of a name, as ``key_of`` spells it, outermost first: Bedrock's version of its own, a date, an alias's word.
+# Ornaments at the end of a name, as ``key_of`` spells it, outermost first: Bedrock's version of its own, a date, an alias's word. (Not
+# compiled before they are needed: most names are known as they are written.)
 _TAILS = (
-    re.compile(r"-v\d+(?:-\d+(?:-\d+k)?)?$"),
-    re.compile(r"-20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])$"),
-    re.compile(r"-(?:latest|default)$"),
+    r"-v\d+(?:-\d+(?:-\d+k)?)?$",
+    r"-20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])$",
+    r"-(?:latest|default)$",
 )
 # Where Bedrock routes a request: "us.anthropic.claude-...".
-_REGION = re.compile(r"^(?:us-gov|us|eu|apac|jp|au|ca|global)-")
+_REGION = r"^(?:us-gov|us|eu|apac|jp|au|ca|global)-"
 # A fine-tuned model is paid for as what it was made of: "ft:gpt-4o-mini-2024-07-18:acme::a1b2c3".
-_TUNED = re.compile(r"^(ft:[^:]+):.*$")
+_TUNED = r"^(ft:[^:]+):.*$"
 
 
 def key_of(name: str) -> str:
@@ -36,7 +37,9 @@ def key_of(name: str) -> str:
 
 def spellings(name: str) -> Iterator[str]:
     """Yield the keys under which *name* may be known, the closest first."""
-    plain = _TUNED.sub(r"\1", name.strip())
+    plain = name.strip()
+    if plain.startswith("ft:"):
+        plain = re.sub(_TUNED, r"\1", plain)
     seen: set[str] = set()
     for path in _paths(plain):
         for key in _without_ornaments(key_of(path)):
@@ -56,11 +59,11 @@ def _without_ornaments(key: str) -> Iterator[str]:
     yield key
     bare = key
     for tail in _TAILS:
-        shorter = tail.sub("", bare)
+        shorter = re.sub(tail, "", bare)
         if shorter != bare:
             bare = shorter
             yield bare
     yield bare + "-latest"
-    unrouted = _REGION.sub("", key)
+    unrouted = re.sub(_REGION, "", key)
     if unrouted != key:
         yield from _without_ornaments(unrouted)

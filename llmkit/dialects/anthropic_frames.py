@@ -20,7 +20,8 @@ from llmkit.dialects.framing import loads
 from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import word
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.models.chunk import CompletionChunk
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define
 

@@ -26,11 +26,13 @@ from llmkit.dialects.anthropic_answers import (
     written,
 )
 from llmkit.dialects.base import StreamDecoder, WireError
-from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import loads
+from llmkit.dialects.framing.sse import SSEDecoder, SSEEvent
 from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, object_in, word
-from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define
 

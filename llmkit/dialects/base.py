@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field
 
-from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import ERROR_BODY_LIMIT, HttpRequest, HttpResponse
 from llmkit.values import frozen
 
 if TYPE_CHECKING:
+    from llmkit.models.chunk import CompletionChunk
+    from llmkit.models.fault import Fault
     from llmkit.models.info import ModelInfo
 
 __all__ = ["Dialect", "Place", "StreamDecoder", "WireError", "merged", "request_id"]
@@ -76,6 +77,8 @@ class WireError(Exception):
 
     @classmethod
     def _of(cls, kind: str, message: str, response: HttpResponse | None) -> WireError:
+        from llmkit.models.fault import Fault
+
         if response is None:
             return cls(Fault(status=200, kind=kind, message=message))
         headers = response.headers

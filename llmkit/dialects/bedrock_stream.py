@@ -20,8 +20,9 @@ from llmkit.dialects.bedrock_answers import decode, finish_reason, is_stream, re
 from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import word
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
 from llmkit.models.reading import decode_arguments
-from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define
 

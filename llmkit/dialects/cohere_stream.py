@@ -24,12 +24,14 @@ from llmkit.dialects.cohere_answers import (
     refuse_error,
 )
 from llmkit.dialects.cohere_turns import PLAN
-from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import loads
+from llmkit.dialects.framing.sse import SSEDecoder, SSEEvent
 from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, label, object_in, objects, word
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define

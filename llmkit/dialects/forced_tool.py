@@ -12,9 +12,10 @@ from collections.abc import Callable
 from attrs import evolve
 
 from llmkit.dialects.base import StreamDecoder, WireError
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.content import Message, Text, Thinking, ToolCall
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.tools import Tool
 from llmkit.values import define
 

@@ -17,14 +17,16 @@ from typing import Any
 from attrs import field
 
 from llmkit.dialects.base import WireError
-from llmkit.dialects.framing import FramingError, SSEDecoder, loads
+from llmkit.dialects.framing import FramingError, loads
+from llmkit.dialects.framing.sse import SSEDecoder
 from llmkit.dialects.gemini_answers import arguments_text, block_reason, finish_reason, made, read_call, read_usage
 from llmkit.dialects.gemini_faults import refuse_error, table
 from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.wire_json import word
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
 from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.transport.base import BODY_LIMIT, ERROR_BODY_LIMIT, HttpResponse
 from llmkit.values import define
 

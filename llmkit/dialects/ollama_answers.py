@@ -17,12 +17,13 @@ from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.framing import FramingError, loads
 from llmkit.dialects.think_tags import ThinkTags
 from llmkit.dialects.wire_json import at, beginning, count, label, made_up_id, object_in, objects, word
+from llmkit.models.chunk import ToolCallDelta
 from llmkit.models.content import Message, Part, Text, Thinking, ToolCall
 from llmkit.models.fault import Fault
 from llmkit.models.info import ModelInfo
 from llmkit.models.reading import decode_arguments
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionResponse, FinishReason, ToolCallDelta
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
 from llmkit.transport.base import HttpResponse
 

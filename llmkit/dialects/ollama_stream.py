@@ -13,12 +13,14 @@ from typing import Any
 from attrs import field
 
 from llmkit.dialects.base import WireError, request_id
-from llmkit.dialects.framing import FramingError, NDJSONDecoder, loads
+from llmkit.dialects.framing import FramingError, loads
+from llmkit.dialects.framing.ndjson import NDJSONDecoder
 from llmkit.dialects.ollama_answers import MessageInMaking, finish_reason, read_usage, refuse_error
 from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.wire_json import word
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.openai_faults import is_text, load_json, refuse_errors
-from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
 from llmkit.dialects.wire_json import count, label, word
 from llmkit.models.content import Message, Text
-from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
 from llmkit.transport.base import HttpResponse
 
 if TYPE_CHECKING:
+    from llmkit.dialects.openai_pieces import Quirks
     from llmkit.models.info import ModelInfo
 
 __all__ = ["BROKEN_OFF", "decode", "decode_models", "finish_reason", "is_stream", "read_usage", "refuse_broken_off", "usage_in"]
@@ -82,6 +81,8 @@ def decode(quirks: Quirks, response: HttpResponse, request: CompletionRequest) -
         # The common answer, which is text and nothing else.
         said, called, refused = Message("assistant", (Text(text),)), False, False
     else:
+        from llmkit.dialects.openai_pieces import ChoiceInMaking
+
         made = ChoiceInMaking(quirks)
         made.add_whole(message)
         said, called, refused = made.message(answer_id), made.has_calls(), bool(made.refusals)
@@ -111,6 +112,8 @@ def refuse_broken_off(raw: Any, response: HttpResponse) -> None:
     kind = BROKEN_OFF.get(raw) if isinstance(raw, str) else None
     if kind is None:
         return
+    from llmkit.models.fault import Fault
+
     message = f"The server broke the answer off: {raw}."
     headers = response.headers
     raise WireError(Fault(status=response.status, kind=kind, code=raw, message=message, request_id=request_id(headers), headers=headers))

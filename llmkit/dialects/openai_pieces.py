@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from llmkit.dialects.think_tags import ThinkTags
 from llmkit.dialects.wire_json import at, label, word
+from llmkit.models.chunk import ToolCallDelta
 from llmkit.models.content import Message, Part, Text, Thinking, ToolCall
 from llmkit.models.reading import decode_arguments
-from llmkit.models.response import ToolCallDelta
 
 __all__ = ["CallInMaking", "Calls", "ChoiceInMaking", "Quirks", "joined"]
 

@@ -16,13 +16,15 @@ from typing import Any
 from attrs import evolve, field
 
 from llmkit.dialects.base import StreamDecoder, WireError
-from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import loads
+from llmkit.dialects.framing.sse import SSEDecoder, SSEEvent
 from llmkit.dialects.openai_faults import load_json, refuse_errors
 from llmkit.dialects.openai_responses_answers import BROKEN, UNFINISHED, decode, is_stream, read_answer, read_usage, refuse_failure
 from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import objects, word
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define
 

@@ -14,15 +14,17 @@ from typing import Any
 from attrs import field
 
 from llmkit.dialects.base import StreamDecoder, WireError, request_id
-from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import loads
+from llmkit.dialects.framing.sse import SSEDecoder, SSEEvent
 from llmkit.dialects.openai_answers import BROKEN_OFF, decode, finish_reason, is_stream, read_usage, refuse_broken_off, usage_in
 from llmkit.dialects.openai_faults import is_text, load_json, refuse_errors
 from llmkit.dialects.openai_pieces import ChoiceInMaking, Quirks
 from llmkit.dialects.reading import StreamReader, cut_off
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import label, word
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define

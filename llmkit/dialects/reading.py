@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from llmkit.dialects.base import WireError
-from llmkit.dialects.framing import FramingError, SSEDecoder
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.dialects.framing import FramingError
+from llmkit.dialects.framing.sse import SSEDecoder
+from llmkit.models.chunk import CompletionChunk
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define
 

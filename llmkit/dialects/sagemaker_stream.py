@@ -15,9 +15,10 @@ from llmkit.dialects.aws_faults import exception_in, protocol_error
 from llmkit.dialects.base import Dialect, StreamDecoder, WireError
 from llmkit.dialects.framing import FramingError
 from llmkit.dialects.framing.eventstream import EventStreamDecoder
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.content import Message
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define
 

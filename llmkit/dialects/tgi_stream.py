@@ -13,13 +13,15 @@ from typing import Any
 from attrs import field
 
 from llmkit.dialects.base import StreamDecoder, WireError
-from llmkit.dialects.framing import SSEDecoder, SSEEvent, loads
+from llmkit.dialects.framing import loads
+from llmkit.dialects.framing.sse import SSEDecoder, SSEEvent
 from llmkit.dialects.reading import StreamReader
 from llmkit.dialects.tgi_answers import decode, finish_reason, made, read_usage, refuse_error
 from llmkit.dialects.whole import WholeAnswer
 from llmkit.dialects.wire_json import at, word
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import HttpResponse
 from llmkit.values import define
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from attrs import field
 
 from llmkit.dialects.base import WireError
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
 from llmkit.models.content import Message, ToolCall
 from llmkit.models.fault import Fault
-from llmkit.models.response import CompletionChunk, CompletionResponse, ToolCallDelta
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import BODY_LIMIT, HttpResponse
 from llmkit.values import define
 

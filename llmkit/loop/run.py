@@ -28,7 +28,7 @@ from llmkit.tools import Tool, as_tools
 
 if TYPE_CHECKING:
     from llmkit.loop.memory import Memory
-    from llmkit.models.response import CompletionChunk
+    from llmkit.models.chunk import CompletionChunk
 
 __all__ = ["Run", "make_run"]
 

@@ -110,9 +110,13 @@ class Image(Media):
         return cls(**cls._read(path), detail=detail, cache=cache)
 
 
-@frozen(kw_only=True)
+# These two add no field, and so have nothing of their own for attrs to write.
+
+
 class Audio(Media):
     """A sound."""
+
+    __slots__ = ()
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str], *, cache: bool = False) -> Audio:
@@ -120,9 +124,10 @@ class Audio(Media):
         return cls(**cls._read(path), cache=cache)
 
 
-@frozen(kw_only=True)
 class Document(Media):
     """A document, such as a PDF."""
+
+    __slots__ = ()
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str], *, cache: bool = False) -> Document:

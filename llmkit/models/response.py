@@ -1,4 +1,4 @@
-"""What comes back: a whole answer, or its pieces as they arrive."""
+"""What comes back: a whole answer. Its pieces are in ``chunk``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from attrs import field
 from llmkit.models.content import Message, ToolCall
 from llmkit.models.ledger import Attempt
 from llmkit.models.usage import UNREPORTED, Usage
-from llmkit.values import define, frozen
+from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.models.embedding import EmbeddingResponse
 
-__all__ = ["CompletionChunk", "CompletionResponse", "FinishReason", "ToolCallDelta", "priced", "sealed"]
+__all__ = ["CompletionResponse", "FinishReason", "priced", "sealed"]
 
 
 class FinishReason(str, Enum):
@@ -107,26 +107,3 @@ def sealed(answer: CompletionResponse, *, provider: str, attempts: tuple[Attempt
 def priced(answer: CompletionResponse | EmbeddingResponse, cost: Decimal | None) -> None:
     """Put its *cost* on *answer*, in place, as ``sealed`` does."""
     object.__setattr__(answer, "cost", cost)
-
-
-@frozen
-class ToolCallDelta:
-    """A piece of a tool call: ``arguments`` is a fragment of JSON text; ``id`` and ``name`` come with the first piece."""
-
-    index: int
-    id: str | None = None
-    name: str | None = None
-    arguments: str = ""
-
-
-# Not frozen, unlike every other value: a stream makes thousands, and a frozen one costs three times as much to make.
-@define(slots=True)
-class CompletionChunk:
-    """One piece of a streamed answer; only what it brings is set. ``raw`` is the provider's event, decoded."""
-
-    text: str = ""
-    thinking: str = ""
-    tool_call: ToolCallDelta | None = None
-    finish_reason: FinishReason | None = None
-    usage: Usage | None = None
-    raw: Any = field(default=None, repr=False, eq=False)

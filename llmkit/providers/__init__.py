@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmkit.providers.local import LocalProvider, as_row
-from llmkit.providers.provider import Means, Option, Provider
+from llmkit.providers.provider import Option, Provider
 from llmkit.providers.registry import (
     ROWS,
     check_options,
@@ -23,7 +23,6 @@ from llmkit.providers.registry import (
 __all__ = [
     "ROWS",
     "LocalProvider",
-    "Means",
     "Option",
     "Provider",
     "as_row",

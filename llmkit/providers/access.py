@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from llmkit.auth.base import Auth
 from llmkit.errors import ConfigurationError
-from llmkit.providers.provider import Means
+from llmkit.providers.means import Means
 from llmkit.secrets import Secret
 
 __all__ = ["anthropic_access", "azure_access", "databricks_access", "snowflake_access"]

@@ -12,7 +12,8 @@ from typing import Any
 
 from llmkit.auth.base import Auth
 from llmkit.errors import ConfigurationError
-from llmkit.providers.provider import Access, Means, Option
+from llmkit.providers.means import Access, Means
+from llmkit.providers.provider import Option
 
 __all__ = ["aws_access", "aws_host", "aws_options", "region_of_arn"]
 

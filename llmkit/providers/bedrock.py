@@ -17,7 +17,8 @@ from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.errors import ConfigurationError
 from llmkit.providers.aws import aws_access, aws_host, aws_options
-from llmkit.providers.provider import Means, Option
+from llmkit.providers.means import Means
+from llmkit.providers.provider import Option
 from llmkit.providers.responses import responses
 
 __all__ = ["bedrock_access", "bedrock_dialect", "bedrock_options"]

@@ -18,7 +18,7 @@ from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
 from llmkit.providers.vertex import vertex_access, vertex_claude_access, vertex_host
 
-__all__ = ["CLOUDS", "account_label", "host"]
+__all__ = ["ROWS", "account_label", "host"]
 
 # What people write for a host or an account, and what then stands in an address.
 
@@ -56,7 +56,7 @@ def _location(*env: str) -> Option:
     return Option(env=env, default="global", meaning=where, read=vertex_host)
 
 
-CLOUDS: Mapping[str, Row] = {
+ROWS: Mapping[str, Row] = {
     "azure": lambda name: Provider(
         name=name,
         catalogue=(name, "openai"),

@@ -20,7 +20,7 @@ from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
 from llmkit.providers.sagemaker import sagemaker
 
-__all__ = ["HOSTS"]
+__all__ = ["ROWS"]
 
 _PORT = re.compile(r":(\d*)$")
 OLLAMA_PORT = 11434
@@ -79,7 +79,7 @@ def _openrouter(options: Mapping[str, str]) -> Dialect:
     return OpenAIChat(owner=owner, takes_top_k=True, reasoning="nested", replay="reasoning_details", marks_cache=True)
 
 
-HOSTS: Mapping[str, Row] = {
+ROWS: Mapping[str, Row] = {
     "groq": lambda name: Provider(
         name=name,
         base_url="https://api.groq.com/openai/v1",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING
 
 from llmkit.auth.base import NoAuth
 from llmkit.errors import ConfigurationError
 from llmkit.models.request import PARAMETERS, CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse
 from llmkit.providers.provider import Provider
+
+if TYPE_CHECKING:
+    from llmkit.models.chunk import CompletionChunk
+    from llmkit.models.response import CompletionResponse
 
 __all__ = ["LocalProvider", "as_row"]
 

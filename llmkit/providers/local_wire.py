@@ -15,12 +15,13 @@ import attrs
 from attrs import evolve, field
 
 from llmkit.dialects.base import Place, StreamDecoder, WireError
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
 from llmkit.models.content import Message, Part, Text, Thinking, ToolCall
 from llmkit.models.fault import Fault
 from llmkit.models.info import ModelInfo
 from llmkit.models.reading import decode_arguments
 from llmkit.models.request import CompletionRequest
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import UNREPORTED, Usage
 from llmkit.transport.base import HttpRequest, HttpResponse
 from llmkit.values import define, frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,17 +14,17 @@ from llmkit.auth.base import Auth, HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.errors import ConfigurationError
 from llmkit.models.usage import Usage
-from llmkit.transport.settings import TransportSettings
 from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.dialects.embedding import Embedder, TokenCounter
     from llmkit.providers.local import LocalProvider
+    from llmkit.providers.means import Access
 
-__all__ = ["Access", "Means", "Option", "Provider", "Row", "urls"]
+__all__ = ["Option", "Provider", "Row", "urls"]
 
-_MARK = re.compile(r"\{(\w+)\}")
-_FIT_FOR_URL = re.compile(r"[A-Za-z0-9._~:/\[\]-]+")  # what an option may bring into an address: no query, no user info
+_MARK = r"\{(\w+)\}"
+_FIT_FOR_URL = r"[A-Za-z0-9._~:/\[\]-]+"  # what an option may bring into an address: no query, no user info
 
 
 @frozen(kw_only=True)
@@ -47,34 +47,6 @@ class Option:
     choices: Mapping[str, str] = field(factory=dict)
     read: Callable[[str], str] | None = None
     personal: bool = False
-
-
-@frozen(kw_only=True)
-class Means:
-    """
-    What there is to show who one is.
-
-    Args:
-        options: As the user gave them, completed from the environment; some may be secret.
-        given: The names of those that the user gave.
-        keyed: Whether the user gave a key.
-        key_at_hand: Whether a variable of ``key_env`` is set.
-        transport: How connections are made, for those that fetch a token.
-    """
-
-    options: Mapping[str, Any] = field(factory=dict, repr=False)
-    given: frozenset[str] = frozenset()
-    keyed: bool = False
-    key_at_hand: bool = False
-    transport: TransportSettings = field(factory=TransportSettings, repr=False)
-
-    def of(self, names: Iterable[str]) -> frozenset[str]:
-        """Return those of *names* that the user gave."""
-        return self.given & frozenset(names)
-
-    def without(self, *names: str) -> dict[str, str]:
-        """Return the options but for *names*, which are secret or of no use any more."""
-        return {name: value for name, value in self.options.items() if name not in names}
 
 
 @frozen(kw_only=True)
@@ -195,7 +167,7 @@ class Provider:
             variables = f", or set {' or '.join(self.base_env)}" if self.base_env else ""
             msg = f"{self.name} is wherever you run it: pass base_url={variables}."
             raise ConfigurationError(msg)
-        base = _MARK.sub(lambda mark: self._option(mark[1], options), self.base_url)
+        base = re.sub(_MARK, lambda mark: self._option(mark[1], options), self.base_url)
         # An option that is a host may bring its own scheme, which then counts.
         base = re.sub("^https://(?=https?://)", "", base)
         check_base_url(base)
@@ -214,7 +186,7 @@ class Provider:
                 raise ConfigurationError(msg)
             return option.choices[value]
         found = value if option.read is None else option.read(value)
-        if not _FIT_FOR_URL.fullmatch(found) or (option.read is None and "/" in found):
+        if not re.fullmatch(_FIT_FOR_URL, found) or (option.read is None and "/" in found):
             msg = f"The option {name!r} of {self.name} cannot stand in an address: {value!r}. It is {option.meaning}."
             raise ConfigurationError(msg)
         return found
@@ -222,12 +194,6 @@ class Provider:
 
 Row: TypeAlias = Callable[[str], Provider]
 """Makes a provider, given its name."""
-
-Access: TypeAlias = Callable[[Means], tuple[dict[str, str], Auth | None]]
-"""
-Decides how one shows who one is: returns the options in force, none of them secret, and the way to send the credential; None where that
-is the provider's own, a key. Raises ``ConfigurationError`` if something is missing, or contradicts something else.
-"""
 
 
 def urls(*prefixes: str) -> tuple[str, ...]:

@@ -45,8 +45,8 @@ __all__ = [
     "whose_is",
 ]
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_MARK = re.compile(r"[/:](?=.)")
+_NAME = r"[a-z0-9][a-z0-9._-]*"
+_MARK = r"[/:](?=.)"
 _FIELDS = frozenset(attribute.name for attribute in Provider.__attrs_attrs__)
 
 
@@ -221,7 +221,7 @@ def split_model(model: str, *, discover: bool = False) -> tuple[str | None, str]
 
 def meant_by(model: str, *, alike: float = 0.6) -> str | None:
     """Return *model* with the provider's name that was probably meant before its separator; None where none is *alike* enough."""
-    mark = _MARK.search(model)
+    mark = re.search(_MARK, model)
     near = closest(model[: mark.start()], ROWS.names(), alike=alike) if mark is not None else None
     return None if mark is None or near is None else near + model[mark.start() :]
 
@@ -324,7 +324,7 @@ def register_provider(
             fields[word] = _words(word, fields[word])
     names = _words("name", name) + _words("aliases", aliases)
     for word in names:
-        if _NAME.fullmatch(word) is None:
+        if re.fullmatch(_NAME, word) is None:
             msg = f"A provider's name is of lower-case letters, digits, dots, hyphens and underscores, not {word!r}."
             raise ConfigurationError(msg)
     if local is not None:

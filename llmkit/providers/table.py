@@ -3,7 +3,8 @@ The table of providers. Their names are spelled in this package and nowhere else
 
 A row is what a provider needs to be spoken to; what differs from OpenAI's Chat Completions is a field of its dialect. Here stand
 those who make the models they serve; clouds, which know their users by more than a key, are in ``clouds``, hosts of others' models in
-``hosts``, and those that differ in nothing but their address in ``PLAIN``. A row is made by calling it with its name: see ``registry``.
+``hosts``, each loaded when one of its rows is asked for; and those that differ in nothing but their address are in ``PLAIN``. A row is
+made by calling it with its name: see ``registry``.
 
 Rule: a parameter is withheld only where the server is known to refuse or to ignore it.
 
@@ -13,18 +14,20 @@ Sources: each provider's own reference, its SDK and recorded traffic, read 2026-
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from llmkit.auth.base import HeaderAuth
 from llmkit.dialects.base import Dialect
 from llmkit.dialects.openai_chat import OpenAIChat
-from llmkit.providers.access import anthropic_access
-from llmkit.providers.clouds import CLOUDS
 from llmkit.providers.costs import cohere_charges, perplexity_cost, xai_cost
-from llmkit.providers.hosts import HOSTS
 from llmkit.providers.provider import Option, Provider, Row, urls
 from llmkit.providers.responses import API, responses, wants_responses
 
-__all__ = ["ALIASES", "DETECTED", "LOCAL", "MODEL_PREFIXES", "PLAIN", "TABLE"]
+if TYPE_CHECKING:
+    from llmkit.providers.means import Access
+
+__all__ = ["ALIASES", "DETECTED", "ELSEWHERE", "LOCAL", "MODEL_PREFIXES", "PLAIN", "TABLE"]
 
 # Other names, those of other libraries among them.
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -167,7 +170,7 @@ MAKERS: Mapping[str, Row] = {
         default_model="claude-sonnet-5",
         batches="anthropic",
         dialect=_anthropic(name),
-        choose_access=anthropic_access,
+        choose_access=_anthropic_access(),
     ),
     "google": lambda name: Provider(
         name=name,
@@ -373,6 +376,12 @@ def _anthropic(owner: str) -> Dialect:
     return AnthropicMessages(owner=owner)
 
 
+def _anthropic_access() -> Access:
+    from llmkit.providers.access import anthropic_access
+
+    return anthropic_access
+
+
 def _gemini(owner: str) -> Dialect:
     from llmkit.dialects.gemini import Gemini
 
@@ -405,4 +414,26 @@ def _plain(name: str) -> Provider:
     return Provider(name=name, base_url=base_url, key_env=key_env, base_env=urls(name.upper()), dialect=OpenAIChat(owner=name))
 
 
-TABLE: Mapping[str, Row] = {**MAKERS, **CLOUDS, **HOSTS, **dict.fromkeys(PLAIN, _plain)}
+# Whose rows are written elsewhere: in which module's ``ROWS``.
+ELSEWHERE: Mapping[str, str] = {
+    "llmkit.providers.clouds": "azure vertex databricks snowflake",
+    "llmkit.providers.hosts": (
+        "groq openrouter together fireworks cerebras nvidia huggingface siliconflow bedrock venice sagemaker heroku voyage vercel "
+        "cloudflare cloudflare-gateway portkey helicone helicone-proxy litellm ollama vllm lmstudio llamacpp textgen fastchat tgi custom"
+    ),
+}
+
+
+def _row_of(module: str) -> Row:
+    def row(name: str) -> Provider:
+        rows: Mapping[str, Row] = import_module(module).ROWS
+        return rows[name](name)
+
+    return row
+
+
+TABLE: Mapping[str, Row] = {
+    **MAKERS,
+    **{name: _row_of(module) for module, names in ELSEWHERE.items() for name in names.split()},
+    **dict.fromkeys(PLAIN, _plain),
+}

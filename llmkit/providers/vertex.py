@@ -15,7 +15,7 @@ from typing import Any
 
 from llmkit.auth.base import Auth
 from llmkit.errors import ConfigurationError
-from llmkit.providers.provider import Means
+from llmkit.providers.means import Means
 
 __all__ = ["vertex_access", "vertex_claude_access", "vertex_host"]
 

@@ -12,10 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from attrs import field
-
 from llmkit.resilience.checks import number
-from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,12 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["Deadline", "current_deadline", "deadline", "held_to"]
 
 
-@frozen(kw_only=True)
 class Deadline:
     """A moment on *clock*, in its seconds."""
 
-    at: float
-    clock: Callable[[], float] = field(default=time.monotonic, repr=False, eq=False)
+    __slots__ = ("at", "clock")
+
+    def __init__(self, at: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.at = at
+        self.clock = clock
 
     @classmethod
     def after(cls, seconds: float, clock: Callable[[], float] = time.monotonic) -> Deadline:

@@ -27,7 +27,7 @@ _UNKNOWN_NAME = frozenset(
 _LOCAL_DNS = frozenset(getattr(socket, name) for name in ("EAI_MEMORY", "EAI_SYSTEM") if hasattr(socket, name))
 
 # http.client says it in words only.
-_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
+_TUNNEL_REFUSED = r"Tunnel connection failed: (\d{3})"
 
 
 def dns_failure(host: str, error: OSError | UnicodeError) -> TransportError:
@@ -40,7 +40,7 @@ def dns_failure(host: str, error: OSError | UnicodeError) -> TransportError:
 
 def connect_failure(peer: str, error: Exception) -> TransportError:
     """Return what it means that no connection to *peer* came about."""
-    refused = _TUNNEL_REFUSED.search(str(error))
+    refused = re.search(_TUNNEL_REFUSED, str(error))
     if refused is not None:
         # 5xx is the proxy's bad moment; 407, 403 and the like is its last word.
         return TransportError("proxy", f"the proxy {peer} answered {refused[1]} to CONNECT", fatal=refused[1] < "500")

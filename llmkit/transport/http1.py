@@ -36,7 +36,6 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
-_LENGTH = re.compile(r"[0-9]{1,18}")
 
 # What the transport itself says about the body. (Host is the caller's where it gives one: it may be signed.)
 _FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding"})
@@ -358,7 +357,7 @@ def _length(value: str) -> int:
         msg = "the reply says two different lengths of its body"
         raise TransportError("protocol", msg, fatal=True)
     length = lengths.pop()
-    if _LENGTH.fullmatch(length) is None:
+    if not (length.isascii() and length.isdigit() and len(length) <= 18):
         raise _not_http("a length that is no number")
     return int(length)
 

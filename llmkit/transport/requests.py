@@ -23,7 +23,7 @@ import weakref
 from collections import deque
 from functools import partial
 from http.client import HTTPException
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest
@@ -42,7 +42,6 @@ from llmkit.transport.http1 import write_head
 from llmkit.transport.settings import SOCKET_OPTIONS, ProxyUrl, TransportSettings
 from llmkit.transport.watchdog import Watch, watch
 from llmkit.transport.wire import Exchange, Reply, open_socket, read_reply, send_request
-from llmkit.values import frozen
 
 __all__ = ["RequestsTransport"]
 
@@ -259,8 +258,7 @@ class _Inherited:
 _inherited = renewed_in_child(_Inherited())
 
 
-@frozen(kw_only=True)
-class _Route:
+class _Route(NamedTuple):
     """How one origin is reached: its pool, its Host header, and whether a proxy wants the whole URL."""
 
     pool: Any

@@ -13,9 +13,10 @@ import pytest
 
 from llmkit.dialects.anthropic import AnthropicMessages
 from llmkit.dialects.base import Place, WireError
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.content import Image, user
 from llmkit.models.request import make_request
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.models.response import CompletionResponse
 from llmkit.providers.bedrock import bedrock_dialect
 from llmkit.transport.base import HttpResponse
 

@@ -15,10 +15,11 @@ from llmkit.dialects import cohere_stream
 from llmkit.dialects import whole as whole_answers
 from llmkit.dialects.base import WireError
 from llmkit.dialects.cohere import CohereChat
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.content import Native
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.resilience.classify import classify
 from llmkit.tools import Tool
 from llmkit.transport.base import HttpResponse

@@ -23,10 +23,11 @@ from llmkit.dialects.base import Dialect, Place, WireError
 from llmkit.dialects.framing.eventstream import EventStreamDecoder
 from llmkit.dialects.openai_chat import OpenAIChat
 from llmkit.dialects.tgi import TGI
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.content import Message
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.providers import find_provider
 from llmkit.resilience.classify import classify
 from llmkit.testing.wires.frames import event_frame

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from llmkit.dialects.base import WireError
 from llmkit.dialects.gemini import Gemini
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.content import Native, Text, Thinking
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.resilience.classify import classify
 from llmkit.transport.base import HttpResponse
 

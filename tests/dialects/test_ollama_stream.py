@@ -15,9 +15,10 @@ from llmkit.dialects.base import WireError
 from llmkit.dialects.framing.cutter import MAX_EVENT
 from llmkit.dialects.ollama import OllamaChat
 from llmkit.dialects.ollama_stream import decode_as_whole
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.resilience.classify import classify
 from llmkit.transport.base import HttpResponse
 

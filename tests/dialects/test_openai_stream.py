@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from llmkit.dialects.base import Place, WireError
 from llmkit.dialects.openai_chat import OpenAIChat
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.content import user
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import HttpResponse
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "openai_chat"

@@ -6,7 +6,7 @@ from attrs import define
 from llmkit.dialects.base import WireError
 from llmkit.dialects.framing import FramingError
 from llmkit.dialects.reading import StreamReader
-from llmkit.models.response import CompletionChunk
+from llmkit.models.chunk import CompletionChunk
 from llmkit.transport.base import HttpResponse
 
 

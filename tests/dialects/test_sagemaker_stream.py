@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from llmkit.dialects.base import WireError
 from llmkit.dialects.sagemaker_stream import LinesAsEvents
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
-from llmkit.models.response import CompletionChunk, CompletionResponse
+from llmkit.models.response import CompletionResponse
 from llmkit.providers import find_provider
 from llmkit.resilience.classify import classify
 from llmkit.testing.wires.frames import event_frame, frame

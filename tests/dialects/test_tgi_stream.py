@@ -9,9 +9,10 @@ import pytest
 
 from llmkit.dialects.base import WireError
 from llmkit.dialects.tgi import TGI
+from llmkit.models.chunk import CompletionChunk
 from llmkit.models.fault import Fault
 from llmkit.models.request import make_request
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason
+from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.transport.base import HttpResponse
 
 ASKED = make_request("Hi", model="m", stream=True)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from llmkit.models.chunk import CompletionChunk, ToolCallDelta
 from llmkit.models.content import Message, Text, Thinking, ToolCall, assistant
-from llmkit.models.response import CompletionChunk, CompletionResponse, FinishReason, ToolCallDelta
+from llmkit.models.response import CompletionResponse, FinishReason
 
 
 def test_a_response_shows_its_message() -> None:

@@ -9,8 +9,9 @@ import pytest
 from llmkit.auth import entra
 from llmkit.auth.tokens import GivenToken, RenewedToken
 from llmkit.errors import ConfigurationError
-from llmkit.providers import ROWS, Means, find_provider
+from llmkit.providers import ROWS, find_provider
 from llmkit.providers.access import anthropic_access, azure_access, databricks_access, snowflake_access
+from llmkit.providers.means import Means
 from llmkit.settings import SECRET_OPTIONS
 
 TOKEN = {"token": "canary"}

@@ -12,7 +12,7 @@ from llmkit.auth.aws import AwsAuth, AwsCredentials
 from llmkit.errors import ConfigurationError
 from llmkit.providers import find_provider
 from llmkit.providers.aws import aws_access, aws_host, region_of_arn
-from llmkit.providers.provider import Means
+from llmkit.providers.means import Means
 from llmkit.secrets import Secret
 from llmkit.transport.base import HttpRequest
 

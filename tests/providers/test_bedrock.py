@@ -15,7 +15,7 @@ from llmkit.errors import ConfigurationError
 from llmkit.models.request import make_request
 from llmkit.providers import find_provider
 from llmkit.providers.bedrock import bedrock_access, bedrock_dialect
-from llmkit.providers.provider import Means
+from llmkit.providers.means import Means
 
 ROW = find_provider("bedrock")
 

@@ -12,7 +12,7 @@ from llmkit.auth.google import GoogleCredentials
 from llmkit.auth.tokens import GivenToken
 from llmkit.errors import ConfigurationError
 from llmkit.providers import find_provider
-from llmkit.providers.provider import Means
+from llmkit.providers.means import Means
 from llmkit.providers.vertex import vertex_access, vertex_claude_access, vertex_host
 
 

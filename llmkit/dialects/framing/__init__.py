@@ -6,15 +6,13 @@ Rule 2: everything whole before a fault is handed out before the fault is raised
 Rule 3: what a peer sends can raise only :exc:`FramingError`, and no error quotes what was sent.
 Rule 4: memory and time grow with the bytes received, never faster, and memory is bounded by a limit per event.
 
-The binary event stream of AWS has a module of its own, :mod:`llmkit.dialects.framing.eventstream`, which only the
-dialects that speak it load.
+Each decoder is a module of its own, which only those who read such a stream load: ``sse``, ``ndjson``, and ``eventstream``
+for the binary one of AWS.
 """
 
 from __future__ import annotations
 
 from llmkit.dialects.framing.errors import FramingError
-from llmkit.dialects.framing.ndjson import NDJSONDecoder
-from llmkit.dialects.framing.sse import SSEDecoder, SSEEvent
 from llmkit.dialects.framing.strict_json import loads
 
-__all__ = ["FramingError", "NDJSONDecoder", "SSEDecoder", "SSEEvent", "loads"]
+__all__ = ["FramingError", "loads"]

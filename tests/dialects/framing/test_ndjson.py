@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.dialects.framing import FramingError, NDJSONDecoder
+from llmkit.dialects.framing import FramingError
+from llmkit.dialects.framing.ndjson import NDJSONDecoder
 
 
 def reference(stream: bytes) -> list[str]:

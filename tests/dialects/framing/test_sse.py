@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llmkit.dialects.framing import FramingError, SSEDecoder
+from llmkit.dialects.framing import FramingError
+from llmkit.dialects.framing.sse import SSEDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
