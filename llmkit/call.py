@@ -20,6 +20,7 @@ from attrs import define, evolve, field, frozen
 from llmkit.cancelling import Cancellable, Cut, cancelled
 from llmkit.errors import CircuitOpenError, ConfigurationError, LLMKitError, NoAvailableKeyError, RateLimitTimeoutError, SharedStateError
 from llmkit.exchange import Exchange
+from llmkit.failing import Failure, all_failed, error_of, too_late
 from llmkit.holdings import Held
 from llmkit.hooks import Hooks
 from llmkit.models.ledger import Attempt
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from llmkit.dialects.base import Place
     from llmkit.endpoints import Endpoint
     from llmkit.events import EventName
-    from llmkit.failing import Failure
     from llmkit.mending import Mending
     from llmkit.metering import Tracker
     from llmkit.models.fault import Fault
@@ -226,8 +226,6 @@ class Call(Generic[Answer]):
         if self.cut.is_made:
             raise self.ended(cancelled())
         if self.deadline is not None and self.deadline.passed:
-            from llmkit.failing import too_late
-
             raise self.ended(too_late(self))
         exchange = Exchange(self, self._encoded())
         self.active.add(self)
@@ -410,8 +408,6 @@ class Call(Generic[Answer]):
 
     def judge(self, failure: Failure) -> BaseException:
         """Return what is to be raised after *failure*: ``Again``, or the error that ends the call."""
-        from llmkit.failing import error_of
-
         if failure.concession is not None:
             self.endpoint.refuses(failure.concession)
             self._http = None
@@ -540,8 +536,6 @@ class Call(Generic[Answer]):
         """Return *error*, or where the call had been elsewhere before, the error that tells of all."""
         if not self.given_up or error.kind == "deadline":
             return error
-        from llmkit.failing import all_failed
-
         return all_failed(self, self.given_up if error in self.given_up else [*self.given_up, error])
 
     # -- the answer as it grows

@@ -24,16 +24,18 @@ from attrs import evolve
 from llmkit.cancelling import cancelled
 from llmkit.dialects.base import WireError
 from llmkit.errors import ConfigurationError
+from llmkit.failing import Failure
 from llmkit.holdings import Holdings, Outcome
 from llmkit.models.ledger import Attempt
 from llmkit.models.response import CompletionResponse
+from llmkit.resilience.classify import classify, is_expired, rule_for
+from llmkit.resilience.hints import retry_after
 from llmkit.secrets import Headers, clean
 from llmkit.transport.base import AsyncByteStream, ByteStream, HttpRequest, HttpResponse, Timeout, TransportError
 
 if TYPE_CHECKING:
     from llmkit.call import Call
     from llmkit.dialects.base import StreamDecoder
-    from llmkit.failing import Failure
     from llmkit.models.chunk import CompletionChunk
     from llmkit.models.fault import Fault
     from llmkit.providers.local import LocalProvider
@@ -311,13 +313,9 @@ class Exchange(Generic[Answer]):
         answer = self._answer if failure is None else failure.partial
         return answer.request_id if isinstance(answer, CompletionResponse) else None
 
-    # -- failures: what classes them is imported by the first
+    # -- failures
 
     def _failure_of_fault(self, fault: Fault) -> Failure:
-        from llmkit.failing import Failure
-        from llmkit.resilience.classify import classify, is_expired, rule_for
-        from llmkit.resilience.hints import retry_after
-
         kind = fault.kind or classify(fault)
         hint = None if fault.raised is None else fault.raised.retry_after
         if fault.status >= 300:
@@ -339,9 +337,6 @@ class Exchange(Generic[Answer]):
         return renewable is not None and self.call.first("token") and renewable.refused(self.http.headers)
 
     def _failure_of_transport(self, error: TransportError) -> Failure:
-        from llmkit.failing import Failure
-        from llmkit.resilience.classify import rule_for
-
         call = self.call
         kind: str = error.kind
         if kind == "config":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field
 
+from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionResponse
 from llmkit.transport.base import ERROR_BODY_LIMIT, HttpRequest, HttpResponse
@@ -19,7 +20,6 @@ from llmkit.values import frozen
 
 if TYPE_CHECKING:
     from llmkit.models.chunk import CompletionChunk
-    from llmkit.models.fault import Fault
     from llmkit.models.info import ModelInfo
 
 __all__ = ["Dialect", "Place", "StreamDecoder", "WireError", "merged", "request_id"]
@@ -77,8 +77,6 @@ class WireError(Exception):
 
     @classmethod
     def _of(cls, kind: str, message: str, response: HttpResponse | None) -> WireError:
-        from llmkit.models.fault import Fault
-
         if response is None:
             return cls(Fault(status=200, kind=kind, message=message))
         headers = response.headers

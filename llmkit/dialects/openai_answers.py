@@ -16,6 +16,7 @@ from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.openai_faults import is_text, load_json, refuse_errors
 from llmkit.dialects.wire_json import count, label, word
 from llmkit.models.content import Message, Text
+from llmkit.models.fault import Fault
 from llmkit.models.request import CompletionRequest
 from llmkit.models.response import CompletionResponse, FinishReason
 from llmkit.models.usage import Usage
@@ -112,8 +113,6 @@ def refuse_broken_off(raw: Any, response: HttpResponse) -> None:
     kind = BROKEN_OFF.get(raw) if isinstance(raw, str) else None
     if kind is None:
         return
-    from llmkit.models.fault import Fault
-
     message = f"The server broke the answer off: {raw}."
     headers = response.headers
     raise WireError(Fault(status=response.status, kind=kind, code=raw, message=message, request_id=request_id(headers), headers=headers))

@@ -19,6 +19,7 @@ from llmkit.dialects import openai_answers, openai_faults
 from llmkit.dialects.base import Place, StreamDecoder, merged
 from llmkit.dialects.openai_messages import MessageWriter
 from llmkit.errors import ConfigurationError, UnsupportedParameterError
+from llmkit.models.fault import Fault
 from llmkit.models.request import PARAMETERS, CompletionRequest
 from llmkit.models.response import CompletionResponse
 from llmkit.secrets import Headers
@@ -26,7 +27,6 @@ from llmkit.transport.base import HttpRequest, HttpResponse
 from llmkit.values import frozen
 
 if TYPE_CHECKING:
-    from llmkit.models.fault import Fault
     from llmkit.models.info import ModelInfo
 
 __all__ = ["OpenAIChat"]

@@ -9,15 +9,13 @@ Source: OpenAI API reference, "Error codes", and recorded errors of some thirty 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llmkit.dialects.base import WireError, request_id
 from llmkit.dialects.framing import FramingError, loads
 from llmkit.dialects.wire_json import at, label, word
+from llmkit.models.fault import Fault
 from llmkit.transport.base import HttpResponse
-
-if TYPE_CHECKING:
-    from llmkit.models.fault import Fault
 
 __all__ = ["is_text", "load_json", "read_fault", "refuse_errors"]
 
@@ -49,8 +47,6 @@ def refuse_errors(answer: Mapping[str, Any], response: HttpResponse, text: str |
 
 
 def _fault(body: Any, response: HttpResponse, text: str) -> Fault:
-    from llmkit.models.fault import Fault
-
     error = _error_object(body)
     return Fault(
         status=response.status,

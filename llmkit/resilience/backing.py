@@ -78,7 +78,7 @@ def backed_off(send: Callable[[Client, Work], Result]) -> Callable[[Client, Work
             return send(client, work)
 
         try:
-            result: Result = _decorator(_pause)(once_more)()
+            result: Result = _decorator(_pause, _by_hand)(once_more)()
         except BaseException as error:
             work.abandon(error)
             raise
@@ -104,7 +104,7 @@ def abacked_off(send: Callable[[Client, Work], Awaitable[Result]]) -> Callable[[
             return await send(client, work)
 
         try:
-            result: Result = await _decorator(_apause)(once_more)()
+            result: Result = await _decorator(_apause, _aby_hand)(once_more)()
         except BaseException as error:
             work.abandon(error)
             raise
@@ -113,13 +113,32 @@ def abacked_off(send: Callable[[Client, Work], Awaitable[Result]]) -> Callable[[
     return sending
 
 
-def _decorator(pause: Callable[[Any], Any]) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
-    import backoff
-
+def _decorator(pause: Callable[[Any], Any], by_hand: Callable[[Any, Any], Any]) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    try:
+        import backoff
+    except OSError:  # no descriptor is left to read it with, which may be why a call failed
+        return lambda once_more: functools.partial(by_hand, once_more, pause)
     # The waiting is done in on_backoff, since backoff's own sleep cannot be ended by another thread; its value is what is left, nothing.
     # jitter=None: backoff's own would shorten a Retry-After. logger=None: the ledger and our own log say it better. No max_time: it
     # is no deadline (half a second was seen to take 1.6), and no max_tries: whoever raises Again has counted.
     return backoff.on_exception(backoff.runtime, Again, value=_nothing, on_backoff=pause, jitter=None, logger=None)
+
+
+def _by_hand(once_more: Callable[[], Result], pause: Callable[[Any], None]) -> Result:
+    while True:
+        try:
+            return once_more()
+        except Again as order:
+            pause({"exception": order})
+
+
+async def _aby_hand(once_more: Callable[[], Awaitable[Result]], pause: Callable[[Any], Awaitable[None]]) -> Result:
+    while True:
+        try:
+            return await once_more()
+        except Again as order:
+            ordered = order
+        await pause({"exception": ordered})
 
 
 def _nothing(order: Any) -> float:

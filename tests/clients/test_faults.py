@@ -7,9 +7,13 @@ breaker makes of it. What only one wire says is tested with its dialect.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -331,3 +335,65 @@ def test_no_descriptor_left_is_not_the_endpoints_fault(
     assert ["connect"] * 3 == [attempt.error for attempt in caught.value.attempts]
     assert 0 == failures_counted(client)
     assert 0 == server.hits
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limit")
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_first_failure_for_want_of_a_descriptor_is_told_and_tried_again(server: FakeServer, kind: str) -> None:
+    """Nothing has to be read from a disk for that: no module is left to be imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", EXHAUSTED, kind, server.url("openai")],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ("", "connect connect None Hello\n") == (done.stderr, done.stdout)
+
+
+EXHAUSTED = """
+import asyncio, os, resource, sys
+from llmkit import Client, RetryConfig
+from llmkit.resilience import backing
+from llmkit_async import AsyncClient
+
+kind, url = sys.argv[1:]
+made = {"base_url": url, "api_key": "sk-test-01234", "retry": RetryConfig(max_retries=2, base_delay=0.001)}
+held = []
+
+def exhaust():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    try:
+        while True:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        pass
+
+waits = []
+
+def counted(pause):
+    def waited(details):
+        waits.append(1)
+        if len(waits) == 2:
+            while held:
+                os.close(held.pop())
+        return pause(details)
+    return waited
+
+backing._pause, backing._apause = counted(backing._pause), counted(backing._apause)
+
+async def main():
+    client = AsyncClient("openai/gpt-4o-mini", **made)
+    exhaust()
+    return await client.complete("Say hi")
+
+if kind == "async":
+    reply = asyncio.run(main())
+else:
+    client = Client("openai/gpt-4o-mini", **made)
+    exhaust()
+    reply = client.complete("Say hi")
+print(*(attempt.error for attempt in reply.attempts), "Hello" if reply.text else "")
+"""
