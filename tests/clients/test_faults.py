@@ -200,7 +200,7 @@ def test_a_broken_reply_means_the_same_in_every_wire(
     """Whole and streamed: nothing had come yet."""
     server.always(row.reply)
 
-    check_row(client_of(wire, timeout=0.04 if row.reply.hang else 5), server, row, operation)
+    check_row(client_of(wire, timeout=0.1 if row.reply.hang else 5), server, row, operation)
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["cut", "reset"])
@@ -239,7 +239,7 @@ def test_a_fallback_takes_over_where_it_can_help(client_of: Callable[..., Any], 
     server.always(row.reply)
     with FakeServer() as second:
         spare = Target("openai/gpt-4o-mini", base_url=second.url("openai"), api_key=SECOND)
-        client = client_of(WIRES["anthropic"], fallbacks=[spare], timeout=0.04 if row.reply.hang else 5)
+        client = client_of(WIRES["anthropic"], fallbacks=[spare], timeout=0.1 if row.reply.hang else 5)
 
         if row.falls_back:
             assert "openai" == client.complete("Say hi").provider
