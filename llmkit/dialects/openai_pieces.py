@@ -147,6 +147,7 @@ class ChoiceInMaking:
     __slots__ = (
         "_is_whole",
         "_owner",
+        "_refused_at",
         "_speaks_in_messages",
         "blocks",
         "calls",
@@ -170,6 +171,7 @@ class ChoiceInMaking:
         self.blocks: list[Any] = []
         self.details: list[Any] = []
         self.refusals: list[str] = []
+        self._refused_at: set[int] = set()  # the entries of ``texts`` that are refusals, in place of text
         self.logprobs: dict[str, list[Any]] = {}
         self.calls = Calls()
         self.reason: str | None = None
@@ -207,12 +209,15 @@ class ChoiceInMaking:
             thoughts += inside
             if self.tags.is_over:
                 self.tags = None
-        self.texts.append(text)
-        self.thoughts.append(thoughts)
         refusal = word(delta.get("refusal"))
         if refusal:
             self.refusals.append(refusal)
-        return text or refusal, thoughts, [made for piece in _calls_in(delta) if (made := self._add_call(piece)) is not None]
+            if not text:
+                self._refused_at.add(len(self.texts))
+                text = refusal
+        self.texts.append(text)
+        self.thoughts.append(thoughts)
+        return text, thoughts, [made for piece in _calls_in(delta) if (made := self._add_call(piece)) is not None]
 
     def _note_thoughts_field(self, delta: Mapping[str, Any]) -> None:
         if not delta.get("reasoning_content") and word(delta.get("reasoning")):
@@ -243,15 +248,15 @@ class ChoiceInMaking:
     def has_calls(self) -> bool:
         return any(call.name for call in self.calls.all)
 
-    def said(self) -> tuple[str, str]:
-        """Return thoughts and text so far, held back or not."""
+    def said(self, *, refusals: bool = True) -> tuple[str, str]:
+        """Return thoughts and text so far, held back or not; with *refusals* where they stood in place of text."""
         thoughts, text = self.tags.held() if self.tags is not None else ("", "")
-        return "".join(self.thoughts) + thoughts, "".join(self.texts) + text
+        texts = self.texts if refusals else [text for at, text in enumerate(self.texts) if at not in self._refused_at]
+        return "".join(self.thoughts) + thoughts, "".join(texts) + text
 
     def message(self, answer_id: str | None) -> Message:
         """Return the message as far as it has come."""
         thoughts, text = self.said()
-        text = text or "".join(self.refusals)
         parts: list[Part] = []
         if thoughts or self.details or self.blocks:
             kept = {"reasoning_details": self.details, "content": self.blocks}
@@ -264,7 +269,7 @@ class ChoiceInMaking:
 
     def raw(self, index: int) -> dict[str, Any]:
         """Return the choice in the shape that it has in a whole answer."""
-        thoughts, text = self.said()
+        thoughts, text = self.said(refusals=False)
         message: dict[str, Any] = {"role": "assistant", "content": text or None}
         if self.blocks:
             message["content"] = [*joined(self.blocks), *([{"type": "text", "text": text}] if text else [])]

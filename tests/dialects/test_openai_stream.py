@@ -509,6 +509,19 @@ def test_a_cut_stream_in_place_of_a_document_is_truncated() -> None:
     assert "truncated" == refused.value.fault.kind
 
 
+@pytest.mark.parametrize("first", ["refusal", "content"])
+def test_a_refusal_among_text_is_in_the_answer_where_it_was_streamed(first: str) -> None:
+    """What was shown stays; in the raw answer each is in its own field."""
+    second = "content" if first == "refusal" else "refusal"
+
+    chunks, answer, fault = read(OPENAI, [sse(chunk(**{first: "a"}), chunk(**{second: "b"}), chunk("stop"))])
+
+    assert fault is None
+    assert ("ab", "ab") == ("".join(piece.text for piece in chunks), answer.text)
+    message = answer.raw["choices"][0]["message"]
+    assert {first: "a", second: "b"} == {name: message[name] for name in ("content", "refusal")}
+
+
 # -- whatever the bytes
 
 JSON = st.recursive(
